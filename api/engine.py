@@ -1,0 +1,338 @@
+"""From the table to the wire: routes, the one way of a request, the envelope.
+
+Every request goes: route -> session -> media types -> body -> permission -> rule -> answer.
+A rule never parses JSON, opens the entity's transaction, builds an envelope or checks a role.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import Rule
+
+import store
+from api import schemas
+from api.errors import ApiError, field_error
+from api.resource import CLIENT, JSON_TYPE, MANAGEMENT, Action, Param, Result
+from domain import auth
+from domain.context import API_VERSION, Context, Controller
+
+log = logging.getLogger("zitilite.api")
+
+ERROR_META = {"apiEnrollmentVersion": API_VERSION, "apiVersion": API_VERSION}
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+_ESCAPED = re.compile("[<>&]")
+# JSON keeps these three only inside strings, so escaping the finished text is safe.
+_NAMED = re.compile(r"\{(\w+)\}")
+ROOTS = ("/edge/", "/fabric/", "/zitilite/", "/static/", "/console/", "/health-checks")
+
+
+class ExactRule(Rule):
+    """A rule that answers HEAD with 405, as the API does, instead of treating it as GET."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.methods:
+            self.methods.discard("HEAD")
+
+
+def json_bytes(value: Any) -> bytes:
+    """Compact JSON with a final newline; `<`, `>` and `&` are written as escapes."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return (_ESCAPED.sub(lambda m: _ESCAPES[m[0]], text) + "\n").encode("utf-8", "replace")
+
+
+class PathNormal:
+    """WSGI middleware: what the API takes as the same path becomes the same path.
+
+    Doubled and trailing slashes go; `/edge/v1` and anything outside the known roots is client API.
+    """
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        path = normal_path(environ.get("PATH_INFO", "/"))
+        if path == CLIENT and environ.get("PATH_INFO") == "/" and _is_browser(environ):
+            path = "/console"
+        environ["PATH_INFO"] = path
+        return self.app(environ, start_response)
+
+
+def _is_browser(environ: dict[str, Any]) -> bool:
+    """Whether a page is wanted; every other client gets the version document at `/`."""
+    return environ.get("REQUEST_METHOD") == "GET" and "text/html" in environ.get("HTTP_ACCEPT", "")
+
+
+def normal_path(path: str) -> str:
+    """The canonical form of a request path."""
+    path = re.sub(r"/{2,}", "/", path)
+    if len(path) > 1:
+        path = path.rstrip("/") or "/"
+    if path.startswith("/edge/v1/") or path == "/edge/v1":
+        return CLIENT + path[len("/edge/v1") :]
+    if path == "/edge" or (path + "/").startswith(ROOTS):
+        return path
+    return CLIENT if path == "/" else CLIENT + path
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method on one path, ready to run."""
+
+    action: Action
+    base: str
+
+    def __call__(self, ctrl: Controller, req: Request, **ids: str) -> Response:
+        ctx = make_context(ctrl, req, self.base)
+        try:
+            result = self._answer(ctx, ids)
+        except ApiError as e:
+            return error_response(ctx.request_id, e)
+        return success_response(result)
+
+    def _answer(self, ctx: Context, ids: dict[str, str]) -> Any:
+        action = self.action
+        if action.permission != "public":
+            auth.resolve(ctx, partial=action.permission == "partial")
+        if action.check_accept:
+            check_accept(ctx.headers.get("Accept", ""), action.produces)
+        self._read_body(ctx)
+        self._read_query(ctx)
+        require(ctx, action.permission)
+        if not action.write:
+            return action.fn(ctx, **ids)
+        with store.write():
+            return action.fn(ctx, **ids)
+
+    def _read_body(self, ctx: Context) -> None:
+        action = self.action
+        if action.method == "GET" or (action.body is None and not ctx.raw):
+            return
+        if ctx.raw or ctx.content_type:
+            ctx.content_type = check_content_type(ctx.content_type, action.consumes) if ctx.raw else ""
+        if action.body is not None and ctx.content_type in ("", JSON_TYPE):
+            ctx.body = schemas.checker_of(action.body).check(ctx.raw)
+
+    def _read_query(self, ctx: Context) -> None:
+        for p in self.action.query:
+            check_param(p, ctx.query)
+
+
+def make_context(ctrl: Controller, req: Request, base: str) -> Context:
+    """Gather what the rules may look at."""
+    return Context(
+        ctrl=ctrl,
+        base=base,
+        method=req.method,
+        path=req.path,
+        query=req.args,
+        headers=req.headers,
+        remote=req.remote_addr or "",
+        peer=req.environ.get("zitilite.peer", ()),
+        raw=req.get_data(cache=False) if req.method not in ("GET", "HEAD") else b"",
+        content_type=req.headers.get("Content-Type", ""),
+        request_id=new_request_id(),
+    )
+
+
+def new_request_id() -> str:
+    """Nine characters that name a request in its answer and in the log."""
+    return secrets.token_urlsafe(7)[:9].replace("_", ".")
+
+
+def require(ctx: Context, permission: str) -> None:
+    """Raise UNAUTHORIZED unless the caller may do this."""
+    if permission in ("public", "session", "partial"):
+        return
+    allowed = ctx.is_admin if permission == "admin" else ctx.allows(permission)
+    if not allowed:
+        raise ApiError("UNAUTHORIZED", log=f"needs permission {permission}")
+
+
+def check_accept(accept: str, produces: Sequence[str]) -> None:
+    """Raise 406 unless the Accept header allows one of `produces`."""
+    if not accept:
+        return
+    for item in accept.split(","):
+        kind = item.split(";")[0].strip().lower()
+        if kind in ("*/*", "") or any(kind in (p, p.split("/")[0] + "/*") for p in produces):
+            return
+    raise field_error(
+        "Accept",
+        f"unsupported media type requested, only [{' '.join(produces)}] are available",
+        accept,
+        status=406,
+    )
+
+
+def check_content_type(header: str, consumes: Sequence[str]) -> str:
+    """The media type of the body, checked. A missing header counts as `application/octet-stream`."""
+    kind = header.split(";")[0].strip().lower() or "application/octet-stream"
+    if "/" not in kind:
+        raise ApiError(
+            "COULD_NOT_PARSE_BODY",
+            f'parsing Content-Type header from "{header}" failed, because mediatype: malformed: "{header}" has no subtype',
+        )
+    if kind not in consumes:
+        reason = f'unsupported media type "{kind}", only [{" ".join(consumes)}] are allowed'
+        raise field_error("Content-Type", reason, kind, status=415)
+    return kind
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+
+
+def check_param(p: Param, query: Any) -> None:
+    """Raise 601, 602 or 606 for a query parameter that is wrong, missing or none of its choices."""
+    value = query.get(p.name)
+    if value is None or value == "":
+        if p.required:
+            raise field_error(p.name, f"{p.name} in query is required", [] if value is None else "", status=602)
+        return
+    if p.choices and value not in p.choices:
+        raise field_error(
+            p.name, f"{p.name} in query should be one of [{' '.join(p.choices)}]", value, status=606
+        )
+    wrong = (p.kind == "int64" and not _is_int64(value)) or (p.kind == "uuid" and not _UUID.match(value))
+    if wrong:
+        raise field_error(p.name, f'{p.name} in query must be of type {p.kind}: "{value}"', value, status=601)
+
+
+def _is_int64(text: str) -> bool:
+    return bool(re.fullmatch(r"[+-]?\d{1,19}", text)) and -(2**63) <= int(text) < 2**63
+
+
+def success_response(result: Any) -> Response:
+    """Put a rule's value into the envelope."""
+    r = result if isinstance(result, Result) else Result(result)
+    body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
+    response = Response(body, status=_status(r.status))
+    if body:
+        response.headers["Content-Type"] = r.content_type
+    else:
+        response.headers.pop("Content-Type", None)
+    response.headers.extend(r.headers)
+    return response
+
+
+def _status(code: int) -> str | int:
+    # 601, 602 and 606 have no name; the status line then repeats the number, as recorded.
+    return f"{code} status code {code}" if code >= 600 else code
+
+
+def error_response(request_id: str, e: ApiError) -> Response:
+    """The error envelope: `{"error": {cause?, code, message, requestId}, "meta": {…}}`."""
+    error: dict[str, Any] = {"code": e.code, "message": e.message, "requestId": request_id}
+    if e.cause is not None:
+        error["cause"] = e.cause
+    level = logging.WARNING if e.status >= 500 else logging.INFO
+    log.log(level, "request %s refused: %d %s %s", request_id, e.status, e.code, e.log)
+    response = Response(json_bytes({"error": error, "meta": ERROR_META}), status=_status(e.status))
+    response.headers["Content-Type"] = JSON_TYPE
+    response.headers.extend(e.headers)
+    return response
+
+
+def flask_path(path: str) -> str:
+    """`/cas/{id}/jwt` -> `/cas/<id>/jwt`."""
+    return _NAMED.sub(lambda m: f"<{m[1]}>", path)
+
+
+def install(app: Flask, ctrl: Controller, actions: Iterable[Action]) -> None:
+    """Give the app a route for every action under each of its bases, and the error answers."""
+    app.url_rule_class = ExactRule
+    app.url_map.strict_slashes = False
+    for action in actions:
+        for base in action.bases:
+            _add_route(app, ctrl, Operation(action, base))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+    app.after_request(_after(ctrl))
+
+
+def _add_route(app: Flask, ctrl: Controller, operation: Operation) -> None:
+    action = operation.action
+
+    def view(**ids: str) -> Response:
+        return operation(ctrl, request, **ids)
+
+    path = (operation.base + flask_path(action.path)) or "/"
+    app.add_url_rule(
+        path,
+        endpoint=f"{action.method} {path}",
+        view_func=view,
+        methods=[action.method],
+        provide_automatic_options=False,
+    )
+
+
+def _http_error(e: HTTPException) -> Response:
+    request_id = new_request_id()
+    if request.method == "OPTIONS":
+        return _options()
+    if isinstance(e, MethodNotAllowed):
+        allowed = ",".join(sorted(e.valid_methods or ()))
+        cause = f"method {request.method} is not allowed, but [{allowed}] are"
+        return error_response(request_id, ApiError("METHOD_NOT_ALLOWED", cause, headers={"Allow": allowed}))
+    if isinstance(e, NotFound):
+        return error_response(request_id, ApiError("NOT_FOUND", f"path {request.path} was not found"))
+    return error_response(request_id, ApiError("BAD_REQUEST", e.description or e.name, status=e.code or 400))
+
+
+def _options() -> Response:
+    response = Response(b"", 200)
+    response.headers.pop("Content-Type", None)
+    return response
+
+
+def _unexpected(e: Exception) -> Response:
+    """Anything nobody foresaw: the traceback goes to the log, the caller gets the request id."""
+    request_id = new_request_id()
+    log.error("request %s %s %s failed", request_id, request.method, request.path, exc_info=e)
+    error = ApiError("UNHANDLED", f"an internal error; the log has the details under request id {request_id}")
+    return error_response(request_id, error)
+
+
+def _after(ctrl: Controller) -> Callable[[Response], Response]:
+    def after(response: Response) -> Response:
+        response.headers["ziti-instance-id"] = ctrl.instance_id
+        origin = request.headers.get("Origin")
+        if origin and request.path.startswith((MANAGEMENT, CLIENT, "/fabric")):
+            response.headers["Access-Control-Allow-Origin"] = "*"
+            response.headers["Access-Control-Allow-Credentials"] = "true"
+            asked = request.headers.get("Access-Control-Request-Headers")
+            if request.method == "OPTIONS" and asked:
+                response.headers["Access-Control-Allow-Headers"] = ",".join(
+                    h.strip().title() for h in asked.split(",")
+                )
+        return response
+
+    return after
+
+
+def access_log(app: Flask) -> None:
+    """Log each request: method, path (without its query, which may hold a token), status, duration."""
+    access = logging.getLogger("zitilite.access")
+
+    def start() -> None:
+        request.environ["zitilite.start"] = time.perf_counter()
+
+    def end(response: Response) -> Response:
+        took = (time.perf_counter() - request.environ.get("zitilite.start", time.perf_counter())) * 1000
+        access.info(
+            "%s %s %d %.1f ms %s", request.method, request.path, response.status_code, took, request.remote_addr
+        )
+        return response
+
+    app.before_request(start)
+    app.after_request(end)

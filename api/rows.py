@@ -1,0 +1,400 @@
+"""The verbs of a row: list, detail, create, put, patch, delete and associations of an Entity.
+
+`actions()` turns each Entity of the table into Actions, so that rows and single operations take the
+same way through `api.engine`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import peewee as pw
+
+import store
+from api import filters, schemas
+from api.errors import ApiError, field_error, not_found
+from api.filters import FilterError, Symbol
+from api.resource import (
+    CLIENT,
+    MANAGEMENT,
+    NEVER,
+    Action,
+    Association,
+    Entity,
+    Field,
+    Param,
+    Result,
+    links,
+    now_ms,
+    time_text,
+)
+from domain import roles
+from domain.context import Context
+
+NO_LIMIT = 2**63 - 1
+MAX_LIMIT = 500
+DEFAULT_LIMIT = 10
+LIST_PARAMS = (Param("limit", "int64"), Param("offset", "int64"))
+VERBS = {"c": "create", "u": "update", "p": "update", "d": "delete", "l": "read", "g": "read"}
+
+_BASE_SYMBOLS = ("id", "createdAt", "updatedAt", "tags", "isSystem")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is derived once from an Entity: symbols for filters and the writers of its properties."""
+
+    entity: Entity
+    symbols: Mapping[str, Symbol]
+    filterable: list[str]
+    outputs: tuple[tuple[str, str, Callable[[Any], Any], bool], ...]
+
+    def resolve(self, name: str) -> Symbol | None:
+        """The symbol that a name in a filter stands for."""
+        found = self.symbols.get(name)
+        if found is None and name.startswith("tags."):
+            return Symbol.json_member(self.entity.model.tags, name[5:])
+        return found
+
+
+@lru_cache(maxsize=None)
+def shape_of(entity: Entity) -> Shape:
+    """The derived Shape of an entity."""
+    m = entity.model
+    symbols: dict[str, Symbol] = {
+        "id": Symbol("string", m.id),
+        "createdAt": Symbol("datetime", m.created_at),
+        "updatedAt": Symbol("datetime", m.updated_at),
+        "tags": Symbol("map", m.tags),
+        "isSystem": Symbol("bool", m.is_system),
+    }
+    for f in entity.fields:
+        if f.filterable and not f.virtual and f.kind.symbol in ("string", "bool", "number", "datetime"):
+            name = f.filterable if isinstance(f.filterable, str) else f.name
+            symbols[name] = Symbol(f.kind.symbol, getattr(m, f.attribute))  # type: ignore[arg-type]
+    symbols.update(entity.symbols)
+    if entity.filterable:
+        listed = (*entity.filterable, *_BASE_SYMBOLS)
+        # A listed name without a column of ours stands for a value that nothing has.
+        symbols = {n: symbols.get(n) or Symbol("string", pw.Value(None)) for n in listed}
+    outputs = tuple((f.name, f.attribute, f.kind.encode, f.omit) for f in entity.fields if f.shown and not f.virtual)
+    return Shape(entity, symbols, sorted(symbols), outputs)
+
+
+def document(entity: Entity, row: Any) -> dict[str, Any]:
+    """The JSON of one row, without what `entity.extend` adds."""
+    key = row.id
+    doc: dict[str, Any] = {
+        "_links": links(entity.link_path or entity.path, key, entity.links),
+        "createdAt": time_text(row.created_at) if entity.dates else NEVER,
+        "id": key,
+        "tags": row.tags,
+        "updatedAt": time_text(row.updated_at) if entity.dates else NEVER,
+    }
+    for name, attribute, encode, omit in shape_of(entity).outputs:
+        value = encode(getattr(row, attribute))
+        if omit and not value:
+            continue
+        doc[name] = value
+    return doc
+
+
+def documents(ctx: Context, entity: Entity, rows: list[Any]) -> list[dict[str, Any]]:
+    """The JSON of several rows; `entity.extend` looks up what they share in one go."""
+    docs = [document(entity, row) for row in rows]
+    if entity.extend:
+        entity.extend(ctx, rows, docs)
+    return docs
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a list is asked for."""
+
+    where: list[Any]
+    order: list[Any]
+    limit: int
+    offset: int
+
+
+def page_of(ctx: Context, entity: Entity) -> Page:
+    """Read `filter`, `limit` and `offset`. What the filter says wins over the parameters."""
+    limit = int(ctx.query.get("limit") or 0)
+    offset = int(ctx.query.get("offset") or 0)
+    shape = shape_of(entity)
+    where, order = None, []
+    if entity.side and ctx.query.get("roleFilter"):
+        base = roles.by_filter(entity.side, ctx.query.getlist("roleFilter"), ctx.query.get("roleSemantic", "AllOf"))
+    else:
+        base = None
+    try:
+        query = filters.parse(ctx.query.get("filter", ""))
+        if query.where is not None:
+            where = filters.compile_where(query.where, shape.resolve)
+        order = filters.compile_sort(query.sort, shape.resolve)
+    except FilterError as e:
+        raise ApiError("INVALID_FILTER", str(e)) from None
+    limit = limit if query.limit is None else query.limit
+    offset = offset if query.skip is None else query.skip
+    return Page([c for c in (base, where) if c is not None], order, _limit(limit), max(offset, 0))
+
+
+def _limit(asked: int) -> int:
+    if asked < 0:
+        return NO_LIMIT
+    return min(asked or DEFAULT_LIMIT, MAX_LIMIT)
+
+
+def list_rows(ctx: Context, entity: Entity, base: Any = None) -> Result:
+    """A page of the rows that `base`, the entity's scope and the filter let through."""
+    ctx.view = ctx.view or "list"
+    page = page_of(ctx, entity)
+    scope = entity.scope(ctx) if entity.scope else None
+    conditions = [*page.where, *(c for c in (base, scope) if c is not None)]
+    m = entity.model
+    query = m.select()
+    if conditions:
+        query = query.where(*conditions)
+    total = query.count()
+    rows = list(query.order_by(*page.order, m.id).limit(min(page.limit, 2**62)).offset(page.offset)) if total else []
+    meta = {
+        "filterableFields": shape_of(entity).filterable,
+        "pagination": {"limit": page.limit, "offset": page.offset, "totalCount": total},
+    }
+    return Result(documents(ctx, entity, rows), meta=meta)
+
+
+def fetch(ctx: Context, entity: Entity, key: str) -> Any:
+    """The row with this id, or 404. Outside the caller's scope is the same as not there."""
+    condition = entity.model.id == key
+    if entity.scope:
+        scope = entity.scope(ctx)
+        condition = condition if scope is None else condition & scope
+    row = entity.model.get_or_none(condition)
+    if row is None:
+        raise not_found(entity.singular, key)
+    return row
+
+
+def detail(ctx: Context, entity: Entity, id: str) -> Any:
+    ctx.view = "detail"
+    return documents(ctx, entity, [fetch(ctx, entity, id)])[0]
+
+
+def associated(ctx: Context, entity: Entity, target: Entity, where: Callable[[Any, str], Any], id: str) -> Result:
+    """What is associated with an item. An unknown item has an empty list, as recorded."""
+    ctx.view = "association"
+    return list_rows(ctx, target, where(ctx, id))
+
+
+def create(ctx: Context, entity: Entity) -> Result:
+    assert entity.new_id is not None
+    now = now_ms()
+    values = {f.attribute: _stored(f, ctx.body) for f in entity.fields if "c" in f.body and not f.virtual}
+    values |= {"id": entity.new_id(), "created_at": now, "updated_at": now, "tags": ctx.body.get("tags", {})}
+    with _constraints(entity, values), store.write():
+        row = _save(ctx, entity, None, values, set(values))
+    return created(entity, row.id)
+
+
+def created(entity: Entity, key: str) -> Result:
+    """201 with the id and a link, the answer to every create."""
+    return Result({"_links": links(entity.link_path or entity.path, key), "id": key}, status=201)
+
+
+def put(ctx: Context, entity: Entity, id: str) -> Result:
+    """Replace: what is left out goes back to its default."""
+    values = {f.attribute: _stored(f, ctx.body) for f in entity.fields if "u" in f.body and not f.virtual}
+    values["tags"] = ctx.body.get("tags", {})
+    return _change(ctx, entity, id, values)
+
+
+def patch(ctx: Context, entity: Entity, id: str) -> Result:
+    """Change what is given. Null and absent mean the same: leave it."""
+    given = {f.attribute: f.kind_for("p").decode(ctx.body[f.name]) for f in entity.fields if _given(f, ctx.body)}
+    if "tags" in ctx.body:
+        given["tags"] = ctx.body["tags"]
+    if not given:
+        fetch(ctx, entity, id)
+        _refuse_empty_patch(ctx)
+    return _change(ctx, entity, id, given, merge=True)
+
+
+def _refuse_empty_patch(ctx: Context) -> None:
+    # Only unknown properties: 200 without effect, as recorded. Nothing at all is told to the caller.
+    if schemas.has_unknown_only(ctx.raw):
+        return
+    raise ApiError("COULD_NOT_VALIDATE", "no fields updated, nothing to do")
+
+
+def _given(f: Field, body: Mapping[str, Any]) -> bool:
+    return "p" in f.body and f.name in body and not f.virtual
+
+
+def _stored(f: Field, body: Mapping[str, Any]) -> Any:
+    return f.kind.decode(body[f.name]) if f.name in body else f.stored_default()
+
+
+def _change(ctx: Context, entity: Entity, key: str, values: dict[str, Any], *, merge: bool = False) -> Result:
+    with _constraints(entity, values), store.write():
+        row = fetch(ctx, entity, key)
+        if merge:
+            _merge_documents(entity, row, values)
+        values["updated_at"] = now_ms()
+        _save(ctx, entity, row, values, set(values))
+    return Result({})
+
+
+def _merge_documents(entity: Entity, row: Any, values: dict[str, Any]) -> None:
+    """A patch of an object with known properties changes only the ones it names."""
+    for f in entity.fields:
+        if f.attribute in values and "properties" in f.kind.schema:
+            values[f.attribute] = _merged(getattr(row, f.attribute) or {}, values[f.attribute])
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{k: _merged(old.get(k), v) for k, v in new.items()}}
+    return new
+
+
+def _save(ctx: Context, entity: Entity, row: Any, values: dict[str, Any], changed: set[str]) -> Any:
+    if values.get("name") == "" and any(f.name == "name" for f in entity.fields):
+        raise field_error("name", "name is required", "")
+    for f in entity.fields:
+        if f.kind.name == "roles" and f.kind.go_type != "rest_model.Roles" and f.attribute in values:
+            check_attributes(f.name, values[f.attribute])
+    if entity.before_save:
+        entity.before_save(ctx, row, values)
+    m = entity.model
+    if row is None:
+        row = m(**values)
+        row.save(force_insert=True)
+    else:
+        m.update({getattr(m, k): v for k, v in values.items()}).where(m.id == row.id).execute()
+        for k, v in values.items():
+            setattr(row, k, v)
+    if entity.after_save:
+        entity.after_save(ctx, row, changed)
+    return row
+
+
+def check_attributes(name: str, values: list[str]) -> None:
+    """Role attributes are plain words: not empty, no `#` or `@` in front."""
+    for value in values:
+        if value[:1] in ("#", "@"):
+            raise field_error(name, f"role attributes may not be prefixed with {value[0]}", value)
+        if not value:
+            raise field_error(name, "role attributes may not be empty", value)
+
+
+def delete(ctx: Context, entity: Entity, id: str) -> Result:
+    with store.write():
+        row = _fetch_for_delete(ctx, entity, id)
+        if entity.before_delete:
+            entity.before_delete(ctx, row)
+        entity.model.delete().where(entity.model.id == row.id).execute()
+    return Result({})
+
+
+def _fetch_for_delete(ctx: Context, entity: Entity, key: str) -> Any:
+    try:
+        return fetch(ctx, entity, key)
+    except ApiError as e:
+        # Deleting an unknown policy names the collection, not the entity, as recorded.
+        if e.code == "NOT_FOUND" and entity.delete_name:
+            raise not_found(entity.delete_name, key) from None
+        raise
+
+
+class _constraints:
+    """Turns the database's unique constraints into the API's error for the field."""
+
+    def __init__(self, entity: Entity, values: Mapping[str, Any]) -> None:
+        self.entity, self.values = entity, values
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, e: BaseException | None, trace: Any) -> None:
+        if not isinstance(e, pw.IntegrityError):
+            return
+        found = re.match(r"UNIQUE constraint failed: (\w+)\.(\w+)$", str(e))
+        if not found:
+            return
+        table, column = found.groups()
+        if column != "name" and self._name_taken():
+            column = "name"
+        value = self.values.get(column)
+        own = table == self.entity.model._meta.table_name
+        reason = self.entity.duplicate if own else "duplicate value '{value}' in unique index on {table} store"
+        tables = {"identity": "identities", "router": "routers"}.get(table, table)
+        name = next((f.name for f in self.entity.fields if f.attribute == column), column)
+        raise field_error(name, reason.format(field=name, value=value, table=tables), value) from None
+
+    def _name_taken(self) -> bool:
+        # When several values collide, the API complains about the name first.
+        m = self.entity.model
+        name = self.values.get("name")
+        key = self.values.get("id")
+        return bool(name and key and m.select().where(m.name == name).exists())
+
+
+def actions(entity: Entity, table: Mapping[str, Entity]) -> Iterator[Action]:
+    """All operations of a row."""
+    p, item = f"/{entity.path}", f"/{entity.path}/{{id}}"
+    rows: dict[str, tuple[str, str, Callable[..., Any]]] = {
+        "l": ("GET", p, list_rows),
+        "g": ("GET", item, detail),
+        "c": ("POST", p, create),
+        "u": ("PUT", item, put),
+        "p": ("PATCH", item, patch),
+        "d": ("DELETE", item, delete),
+    }
+    for verb in entity.verbs:
+        method, path, fn = rows[verb]
+        yield Action(
+            method,
+            path,
+            partial(fn, entity=entity),
+            permission=_permission(entity, verb),
+            bases=entity.bases,
+            body=schemas.EntityBody(entity, verb) if verb in "cup" else None,
+            query=LIST_PARAMS if verb == "l" else (),
+        )
+    for a in entity.associations:
+        yield _association(entity, a, table)
+
+
+def _association(entity: Entity, a: Association, table: Mapping[str, Entity]) -> Action:
+    target = table[a.target]
+    return Action(
+        "GET",
+        f"/{entity.path}/{{id}}/{a.path}",
+        partial(associated, entity=entity, target=target, where=a.where),
+        permission=_permission(entity, "l"),
+        bases=entity.bases,
+        query=LIST_PARAMS,
+    )
+
+
+def _permission(entity: Entity, verb: str) -> str:
+    if entity.open_to == "session" and verb in "lg":
+        return "session"
+    return f"{entity.permission}.{VERBS[verb]}" if entity.permission else "admin"
+
+
+def current_identity(table: Mapping[str, Entity]) -> Action:
+    """GET /current-identity: the caller, shown as the row of /identities is."""
+    identities = table["identities"]
+
+    def action(ctx: Context) -> Result:
+        doc = documents(ctx, identities, [ctx.me])[0]
+        doc["_links"] = {"mfa": {"href": "./current-identity/mfa"}, "self": {"href": "./current-identity"}}
+        return Result(doc, meta=None)
+
+    return Action("GET", "/current-identity", action, "partial", (MANAGEMENT, CLIENT), summary="The caller")

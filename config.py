@@ -1,0 +1,265 @@
+"""Settings: one table, four sources (flag over environment over file over default).
+
+The table below is the only place that knows a setting's name, type, default and help; the command
+line's help, `docs/settings.md` and the checks are derived from it. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DEFAULT_PORT = 1280
+PREFIX = "ZITILITE_"
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the text names it, its value and where it came from."""
+
+
+class Address(NamedTuple):
+    """A host (DNS name or IP literal without brackets) and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?\Z")
+
+
+def address(value: str, *, default_port: int = DEFAULT_PORT) -> Address:
+    """Parse `HOST`, `HOST:PORT`, `[V6]:PORT` or a bare IPv6 literal. Raises ValueError."""
+    bare = re.match(r"\[([0-9A-Fa-f:.%]+)\](?::(\d{1,5}))?\Z", value)
+    if bare:
+        host, port = bare[1], bare[2]
+    elif value.count(":") > 1:
+        host, port = value, None
+    else:
+        host, _, port = value.partition(":")
+    number = int(port) if port else default_port
+    try:
+        host = str(ipaddress.ip_address(host))
+    except ValueError:
+        if not _HOST.match(host):
+            raise ValueError(f"'{value}' is no HOST[:PORT]") from None
+    if not 0 <= number < 65536:
+        raise ValueError(f"port {number} is not between 0 and 65535")
+    return Address(host.rstrip("."), number)
+
+
+def _addresses(value: str | Sequence[str]) -> tuple[Address, ...]:
+    items = value.split(",") if isinstance(value, str) else list(value)
+    return tuple(address(item.strip()) for item in items if item.strip())
+
+
+def _advertised(value: str | Sequence[str]) -> tuple[Address, ...]:
+    # Port 0 stands for "the port we listen on"; it is filled in once that is known.
+    items = value.split(",") if isinstance(value, str) else list(value)
+    return tuple(address(item.strip(), default_port=0) for item in items if item.strip())
+
+
+def _positive(value: str | int) -> int:
+    number = int(value)
+    if number <= 0:
+        raise ValueError(f"{number} is not above zero")
+    return number
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"'{value}' is none of {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def _trust_domain(value: str) -> str:
+    if value and not re.fullmatch(r"[a-z0-9._-]{1,255}", value):
+        raise ValueError(f"'{value}' may hold only a-z, 0-9, '.', '-' and '_'")
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+KEYS = ("P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of the table: flag `--name`, variable `ZITILITE_NAME`, key `name` in the file."""
+
+    name: str
+    convert: Callable[[Any], Any]
+    default: Any
+    help: str
+    repeatable: bool = False
+    secret: bool = False
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data", _path, "zitilite-data", "folder for the database, the keys and the lock"),
+    Setting("config", _path, "", "settings file (TOML); DATA/zitilite.toml when it exists"),
+    Setting("listen", address, "0.0.0.0:1280", "HOST:PORT to listen on; port 0 takes a free one"),
+    Setting(
+        "advertise",
+        _advertised,
+        "",
+        "HOST[:PORT] that clients use; repeatable, the first one goes into tokens, all into the "
+        "server certificate (default: this machine's address)",
+        repeatable=True,
+    ),
+    Setting("admin_user", str, "admin", "name of the administrator made on the first start"),
+    Setting("admin_password", str, "", "its password, first start only (default: random, printed once)", secret=True),
+    Setting("trust_domain", _trust_domain, "", "SPIFFE trust domain of issued certificates (default: made once)"),
+    Setting("identity_certificate_days", _positive, 365, "days an identity's certificate is valid"),
+    Setting("router_certificate_days", _positive, 365, "days a router's certificates are valid"),
+    Setting("enrollment_minutes", _positive, 180, "minutes an identity's enrollment token is valid"),
+    Setting("router_enrollment_minutes", _positive, 180, "minutes a router's enrollment token is valid"),
+    Setting("session_minutes", _positive, 30, "minutes an API session lives"),
+    Setting("ca_key", _choice(*KEYS), "P-256", "key of root and intermediate: " + ", ".join(KEYS)),
+    Setting("server_key", _choice(*KEYS), "RSA-2048", "key of the server certificate, which also signs tokens"),
+    Setting("signing_cert", str, "", "own CA instead of the made one: PEM with the signing certificate and its chain"),
+    Setting("signing_key", str, "", "own CA: PEM with the signing key"),
+    Setting("server_cert", str, "", "own server certificate: PEM with its chain (its key signs tokens)"),
+    Setting("server_cert_key", str, "", "own server certificate: PEM with its key"),
+    Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
+    Setting("threads", _positive, 8, "worker threads"),
+    Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
+    Setting("log_format", _choice("text", "json"), "text", "text, or json for one JSON object a line"),
+)
+_BY_NAME = {s.name: s for s in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective settings; `sources` says for each where it came from."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def advertised(self, port: int) -> tuple[Address, ...]:
+        """The addresses clients use, first the one in tokens; `port` is the one really listened on."""
+        chosen: tuple[Address, ...] = self.values["advertise"] or own_addresses(self.values["listen"].host)
+        return tuple(Address(a.host, a.port or port) for a in chosen)
+
+
+def own_addresses(listen_host: str) -> tuple[Address, ...]:
+    """What to advertise when nothing is set: the address listened on, else this machine's outward one."""
+    try:
+        listening = ipaddress.ip_address(listen_host)
+    except ValueError:
+        return (Address(listen_host, 0),)
+    if not listening.is_unspecified:
+        return (Address(listen_host, 0),)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # picks a route and a source address; a UDP connect sends nothing
+            outward = probe.getsockname()[0]
+        except OSError:
+            outward = "127.0.0.1"
+    names = [outward, socket.gethostname()]
+    return tuple(Address(name, 0) for name in dict.fromkeys(names) if _is_host(name))
+
+
+def _is_host(name: str) -> bool:
+    try:
+        address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
+    """Give `parser` a flag for each setting (or only for `names`)."""
+    for s in SETTINGS:
+        if names is None or s.name in names:
+            shown = f" (default: {s.default})" if s.default not in ("", None) else ""
+            parser.add_argument(
+                s.flag,
+                dest=s.name,
+                action="append" if s.repeatable else "store",
+                metavar="…",
+                default=None,
+                help=f"{s.help}{shown} [{s.variable}]",
+            )
+
+
+def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Merge flags (absent or None = not given), environment, settings file and defaults.
+
+    Raises SettingError with the name and the source of the first value that cannot be used.
+    """
+    flags = flags or {}
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name in ("data", "config"):
+        values[name], sources[name] = _pick(_BY_NAME[name], flags, environ, {}, "")
+    file = values["config"] if sources["config"] != "default" else values["data"] / "zitilite.toml"
+    content = _read_file(file, must_exist=sources["config"] != "default")
+    for s in SETTINGS:
+        if s.name not in values:
+            values[s.name], sources[s.name] = _pick(s, flags, environ, content, str(file))
+    return Settings(values, sources)
+
+
+def _pick(
+    s: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], content: Mapping[str, Any], file: str
+) -> tuple[Any, str]:
+    if flags.get(s.name) is not None:
+        raw, source = flags[s.name], f"flag {s.flag}"
+    elif s.variable in environ:
+        raw, source = environ[s.variable], f"variable {s.variable}"
+    elif s.name in content:
+        raw, source = content[s.name], file
+    else:
+        raw, source = s.default, "default"
+    try:
+        return s.convert(raw), source
+    except (ValueError, TypeError) as e:
+        shown = "" if s.secret else f": {e}"
+        raise SettingError(f"setting '{s.name}' from {source} cannot be used{shown}") from None
+
+
+def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
+    if not must_exist and not file.exists():
+        return {}
+    try:
+        content = tomllib.loads(file.read_text())
+    except OSError as e:
+        raise SettingError(f"settings file {file} cannot be read: {e.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise SettingError(f"settings file {file} is no valid TOML: {e}") from None
+    unknown = sorted(set(content) - set(_BY_NAME))
+    if unknown:
+        raise SettingError(f"settings file {file} has unknown settings: {', '.join(unknown)}")
+    return content

@@ -1,0 +1,100 @@
+"""What a rule gets to work with: the controller's services and the request at hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pki
+import tokens
+from api.errors import ApiError
+from api.resource import now_ms
+from config import Address, Settings
+from models import ApiSession, Identity
+
+VERSION = "0.1.0"
+API_VERSION = "0.0.1"
+
+
+@dataclass
+class Controller:
+    """The running controller: one per process, shared by its threads.
+
+    `key_problem` says that the first advertised address serves another key than ours; "" while it
+    serves ours, cannot be reached from here, or was not tried yet.
+    """
+
+    settings: Settings
+    authority: pki.Authority
+    addresses: tuple[Address, ...]
+    instance_id: str
+    signer: tokens.Signer
+    started_at: int = field(default_factory=now_ms)
+    hashing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
+    controller_id: str = "controller"
+    network_id: str = ""
+    key_problem: str = ""
+
+    @property
+    def url(self) -> str:
+        """`https://host:port` of the first advertised address: the issuer of tokens."""
+        return f"https://{self.addresses[0]}"
+
+
+@dataclass(slots=True)
+class Context:
+    """One request. `view` says what is being shown: list, detail or association."""
+
+    ctrl: Controller
+    base: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    remote: str
+    peer: tuple[pki.Cert, ...]
+    raw: bytes = b""
+    content_type: str = ""
+    body: Any = None
+    session: ApiSession | None = None
+    identity: Identity | None = None
+    request_id: str = ""
+    view: str = ""
+
+    @property
+    def is_management(self) -> bool:
+        return self.base.startswith("/edge/management")
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller is a full administrator (the default administrator always is)."""
+        return self.identity is not None and (self.identity.is_admin or self.identity.is_default_admin)
+
+    @property
+    def me(self) -> Identity:
+        """The caller. Only for operations that need a session."""
+        if self.identity is None:
+            raise ApiError("UNAUTHORIZED")
+        return self.identity
+
+    @property
+    def my_session(self) -> ApiSession:
+        """The caller's session. Only for operations that need one."""
+        if self.session is None:
+            raise ApiError("UNAUTHORIZED")
+        return self.session
+
+    def allows(self, permission: str) -> bool:
+        """Whether the caller may do `entity.verb`: an administrator all, others by their permissions.
+
+        `service` covers all verbs of services, `service.read` one of them, `admin_readonly` every read.
+        """
+        if self.is_admin:
+            return True
+        if self.identity is None:
+            return False
+        held = self.identity.permissions
+        entity, _, verb = permission.partition(".")
+        return permission in held or entity in held or (verb == "read" and "admin_readonly" in held)

@@ -1,0 +1,51 @@
+"""Names of identities that a CA makes by itself: the format and what happens on a collision.
+
+The seeds: a format with five replacements, and "if a collision occurs, incrementing numbers are
+appended": `n`, `n000001`, `n000002`, `n000003`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pki
+from models import Ca, Identity, NameCounter
+
+_PLACES = re.compile(r"\[(caName|caId|commonName|requestedName|identityId)\]")
+
+
+def of_auto_identity(ca: Ca, leaf: pki.Cert, identity_id: str, requested: str | None) -> str:
+    """Fill in the CA's `identityNameFormat`. Without a requested name the identity's id stands for it.
+
+    Anything else in brackets stays as it is; a name that comes out empty becomes the identity's id.
+    """
+    values = {
+        "caName": ca.name,
+        "caId": ca.id,
+        "commonName": leaf.common_name,
+        "requestedName": requested or identity_id,
+        "identityId": identity_id,
+    }
+    return _PLACES.sub(lambda m: values[m[1]], ca.identity_name_format) or identity_id
+
+
+def free(wanted: str) -> str:
+    """`wanted`, or with the next number of six digits appended when it is taken.
+
+    Needs the write transaction in which the name is then used. The last number is remembered, so the
+    500th device of one name costs as little as the second.
+    """
+    if not _taken(wanted):
+        return wanted
+    counter = NameCounter.get_or_none(NameCounter.name == wanted)
+    number = counter.last if counter else 0
+    while True:
+        number += 1
+        name = f"{wanted}{number:06d}"
+        if not _taken(name):
+            NameCounter.replace(name=wanted, last=number).execute()
+            return name
+
+
+def _taken(name: str) -> bool:
+    return bool(Identity.select(Identity.id).where(Identity.name == name).exists())

@@ -1,0 +1,240 @@
+"""Services, configs and config types: the rules of their rows and what a caller sees of a service.
+
+Source: /services, /configs and /config-types, recorded answers of topics `services`, `configs`, `client`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema_rs
+
+from api.errors import ApiError, field_error, go_text, not_found
+from api.resource import links
+from domain import roles
+from domain.context import Context
+from models import Config, ConfigType, IdentityServiceConfig, PolicyMember, Service, ServiceConfig, ServicePolicy
+
+STRATEGIES = ("smartrouting", "random", "weighted", "sticky")
+# What an administrator, who needs no policy, sees in place of one (recorded).
+_NO_POLICY = {
+    "isPassing": True,
+    "policyId": "dummy invalid policy: no posture checks defined",
+    "policyType": "Invalid",
+    "postureQueries": [],
+}
+
+
+# --- services
+
+
+def before_save(ctx: Context, row: Service | None, values: dict[str, Any]) -> None:
+    """Check the strategy and the configs: they exist, and no two have one type."""
+    if values.get("terminator_strategy") == "":
+        values["terminator_strategy"] = STRATEGIES[0]
+    strategy = values.get("terminator_strategy", STRATEGIES[0])
+    if strategy not in STRATEGIES:
+        raise not_found("terminatorStrategy", strategy, by="name")
+    if "configs" in ctx.body:
+        _check_configs(ctx.body["configs"])
+
+
+def _check_configs(keys: list[str]) -> None:
+    rows = {c.id: c for c in Config.select(Config, ConfigType).join(ConfigType).where(Config.id.in_(keys))}
+    by_type: dict[str, Config] = {}
+    for key in keys:
+        if key not in rows:
+            raise not_found("configs", key)
+        config = rows[key]
+        other = by_type.setdefault(config.config_type_id, config)
+        if other.id != key:
+            reason = (
+                f"duplicate configs named {other.name} and {config.name} found for config type "
+                f"{config.config_type.name}. Only one config of a given typed is allowed per service "
+            )
+            raise field_error("configs", reason, keys)
+
+
+def after_save(ctx: Context, row: Service, changed: set[str]) -> None:
+    """Keep attributes, memberships and configs."""
+    if "role_attributes" in changed:
+        roles.set_attributes("service", row.id, row.role_attributes)
+    if "configs" in ctx.body or ctx.method in ("POST", "PUT"):
+        ServiceConfig.delete().where(ServiceConfig.service == row.id).execute()
+        for key in dict.fromkeys(ctx.body.get("configs") or ()):
+            ServiceConfig.create(service=row.id, config=key)
+    roles.touch()
+
+
+def before_delete(ctx: Context, row: Service) -> None:
+    roles.entity_deleted("service", row.id)
+    roles.touch()
+
+
+def extend(ctx: Context, rows: list[Service], docs: list[dict[str, Any]]) -> None:
+    """Add the configs, and what an administrator may do (everything, by no policy)."""
+    configs = _configs(rows)
+    wanted = _wanted_types(ctx)
+    for row, doc in zip(rows, docs, strict=True):
+        mine = configs.get(row.id, [])
+        doc["configs"] = sorted(c.id for c in mine) or None
+        doc["config"] = None
+        if ctx.view == "association":
+            doc |= {"permissions": None, "postureQueries": []}
+            continue
+        doc |= {"permissions": ["Invalid"], "postureQueries": [_NO_POLICY]}
+        if ctx.view == "list":
+            doc["config"] = {c.config_type.name: c.data for c in mine if _is_wanted(c, wanted)}
+
+
+def _configs(rows: list[Service]) -> dict[str, list[Config]]:
+    link = ServiceConfig
+    found: dict[str, list[Config]] = {}
+    query = (
+        link.select(link, Config, ConfigType)
+        .join(Config)
+        .join(ConfigType)
+        .where(link.service.in_([r.id for r in rows]))
+    )
+    for pair in query:
+        found.setdefault(pair.service_id, []).append(pair.config)
+    return found
+
+
+def _wanted_types(ctx: Context) -> set[str]:
+    """Config types that the request or the session asks for: ids, names, or `all`."""
+    asked = ctx.query.get("configTypes")
+    if asked:
+        return set(asked.split(","))
+    return set(ctx.session.config_types) if ctx.session else set()
+
+
+def _is_wanted(config: Config, wanted: set[str]) -> bool:
+    return "all" in wanted or config.config_type_id in wanted or config.config_type.name in wanted
+
+
+# --- the caller's own services
+
+
+def mine(ctx: Context) -> Any:
+    """The condition for the services that the caller may dial or bind."""
+    key = ctx.me.id
+    return Service.id.in_(roles.services_by("Dial", key)) | Service.id.in_(roles.services_by("Bind", key))
+
+
+def extend_mine(ctx: Context, rows: list[Service], docs: list[dict[str, Any]]) -> None:
+    """Add the configs asked for (the caller's own instead of the service's), permissions and policies."""
+    configs = _configs(rows)
+    overrides = _overrides(ctx, rows)
+    policies = _policies(ctx, rows)
+    wanted = _wanted_types(ctx)
+    for row, doc in zip(rows, docs, strict=True):
+        by_type = {c.config_type.name: c for c in configs.get(row.id, [])}
+        doc["configs"] = sorted(c.id for c in by_type.values()) or None
+        by_type |= {c.config_type.name: c for c in overrides.get(row.id, [])}
+        doc["config"] = {name: c.data for name, c in by_type.items() if _is_wanted(c, wanted)}
+        granted = policies.get(row.id, [])
+        doc["permissions"] = sorted({p.type for p in granted}, reverse=True)
+        doc["postureQueries"] = [
+            {"isPassing": True, "policyId": p.id, "policyType": p.type, "postureQueries": []} for p in granted
+        ]
+
+
+def _overrides(ctx: Context, rows: list[Service]) -> dict[str, list[Config]]:
+    link = IdentityServiceConfig
+    found: dict[str, list[Config]] = {}
+    query = (
+        link.select(link, Config, ConfigType)
+        .join(Config)
+        .join(ConfigType)
+        .where(link.identity == ctx.me.id, link.service.in_([r.id for r in rows]))
+    )
+    for pair in query:
+        found.setdefault(pair.service_id, []).append(pair.config)
+    return found
+
+
+def _policies(ctx: Context, rows: list[Service]) -> dict[str, list[ServicePolicy]]:
+    found: dict[str, list[ServicePolicy]] = {}
+    query = (
+        PolicyMember.select(PolicyMember.entity, ServicePolicy)
+        .join(ServicePolicy, on=(ServicePolicy.id == PolicyMember.policy), attr="granted")
+        .where(
+            PolicyMember.side == "service",
+            PolicyMember.entity.in_([r.id for r in rows]),
+            PolicyMember.policy.in_(roles.policies_of(ServicePolicy, "identity", ctx.me.id)),
+        )
+        .order_by(ServicePolicy.id)
+    )
+    for member in query:
+        found.setdefault(member.entity, []).append(member.granted)
+    return found
+
+
+# --- config types and configs
+
+
+def before_type_save(ctx: Context, row: ConfigType | None, values: dict[str, Any]) -> None:
+    """The schema must be a JSON Schema; a target that is left out is `service`."""
+    if row is None:
+        values["target"] = values.get("target") or "service"
+    if values.get("schema") is not None:
+        try:
+            jsonschema_rs.validator_for(values["schema"])
+        except ValueError as e:
+            raise field_error("schema", f"invalid schema: {_first_line(e)}", values["schema"]) from None
+
+
+def _first_line(e: Exception) -> str:
+    return str(e).splitlines()[0]
+
+
+def before_type_delete(ctx: Context, row: ConfigType) -> None:
+    used = Config.select(Config.id).where(Config.config_type == row.id)
+    if used.exists():
+        keys = [c.id for c in used.limit(20)]
+        cause = {
+            "field": "type",
+            "reason": f"entity type configType referenced by config: {go_text(keys)}",
+            "value": go_text(keys),
+        }
+        raise ApiError("CAN_NOT_DELETE_REFERENCED_ENTITY", cause)
+
+
+def before_config_save(ctx: Context, row: Config | None, values: dict[str, Any]) -> None:
+    """The data must be an object that the type's schema accepts."""
+    if row is None:
+        config_type = ConfigType.get_or_none(ConfigType.id == values["config_type"])
+        if config_type is None:
+            raise field_error("type", "invalid config type", values["config_type"])
+    else:
+        config_type = row.config_type
+    data = values.get("data") if row is None or "data" in values else row.data
+    if not isinstance(data, dict):
+        raise field_error("data", "invalid type, expected object", data)
+    if config_type.schema:
+        _check_data(config_type.schema, data)
+
+
+def _check_data(schema: dict[str, Any], data: dict[str, Any]) -> None:
+    for e in jsonschema_rs.validator_for(schema).iter_errors(data):
+        place = ".".join(str(p) for p in e.instance_path) or "(root)"
+        raise field_error(place, f"{place} is invalid: {place}: {_first_line(e)}", e.instance)
+
+
+def after_config_save(ctx: Context, row: Config, changed: set[str]) -> None:
+    roles.touch()
+
+
+def before_config_delete(ctx: Context, row: Config) -> None:
+    roles.touch()
+
+
+def extend_config(ctx: Context, rows: list[Config], docs: list[dict[str, Any]]) -> None:
+    """Add the config's type."""
+    wanted = {r.config_type_id for r in rows}
+    types = {t.id: t for t in ConfigType.select().where(ConfigType.id.in_(wanted))}
+    for row, doc in zip(rows, docs, strict=True):
+        t = types[row.config_type_id]
+        reference = {"_links": links("config-types", t.id), "entity": "config-types", "id": t.id, "name": t.name}
+        doc |= {"configType": reference, "configTypeId": t.id}

@@ -1,0 +1,160 @@
+"""Schema migrations: append-only. The database's `user_version` says how many were applied.
+
+A released migration is never edited; `tests/test_store.py` holds their sum against `models.py` and
+upgrades a database of every released version."""
+
+from __future__ import annotations
+
+_V1 = (
+    'CREATE TABLE "meta" ("key" TEXT NOT NULL PRIMARY KEY, "value" TEXT NOT NULL)',
+    'CREATE TABLE "auth_policy" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "primary" TEXT NOT NULL, "secondary" TEXT NOT NULL)',
+    'CREATE UNIQUE INDEX "auth_policy_name" ON "auth_policy" ("name")',
+    'CREATE TABLE "identity" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "type" TEXT NOT NULL, "is_admin" INTEGER NOT NULL, "is_default_admin" INTEGER NOT '
+    'NULL, "external_id" TEXT, "auth_policy_id" TEXT NOT NULL, "app_data" TEXT NOT NULL, '
+    '"default_hosting_cost" INTEGER NOT NULL, "default_hosting_precedence" TEXT NOT NULL, '
+    '"service_hosting_costs" TEXT NOT NULL, "service_hosting_precedences" TEXT NOT NULL, '
+    '"permissions" TEXT NOT NULL, "role_attributes" TEXT NOT NULL, "env_info" TEXT NOT NULL, '
+    '"sdk_info" TEXT NOT NULL, "disabled_at" INTEGER, "disabled_until" INTEGER, "failed_logins" '
+    'INTEGER NOT NULL, "ca" TEXT, FOREIGN KEY ("auth_policy_id") REFERENCES "auth_policy" ("id") ON '
+    'DELETE RESTRICT)',
+    'CREATE UNIQUE INDEX "identity_name" ON "identity" ("name")',
+    'CREATE UNIQUE INDEX "identity_external_id" ON "identity" ("external_id")',
+    'CREATE INDEX "identity_auth_policy_id" ON "identity" ("auth_policy_id")',
+    'CREATE TABLE "identity_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, PRIMARY '
+    'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "identity" ("id") ON DELETE '
+    'CASCADE) WITHOUT ROWID',
+    'CREATE INDEX "identity_attribute_entity_id" ON "identity_attribute" ("entity_id")',
+    'CREATE TABLE "ca" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, "updated_at" '
+    'INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT NOT NULL, '
+    '"cert_pem" TEXT NOT NULL, "fingerprint" TEXT NOT NULL, "is_verified" INTEGER NOT NULL, '
+    '"verification_token" TEXT NOT NULL, "is_auth_enabled" INTEGER NOT NULL, '
+    '"is_auto_ca_enrollment_enabled" INTEGER NOT NULL, "is_ott_ca_enrollment_enabled" INTEGER NOT '
+    'NULL, "identity_roles" TEXT NOT NULL, "identity_name_format" TEXT NOT NULL, "external_id_claim" '
+    'TEXT)',
+    'CREATE UNIQUE INDEX "ca_name" ON "ca" ("name")',
+    'CREATE UNIQUE INDEX "ca_fingerprint" ON "ca" ("fingerprint")',
+    'CREATE UNIQUE INDEX "ca_verification_token" ON "ca" ("verification_token")',
+    'CREATE TABLE "name_counter" ("name" TEXT NOT NULL PRIMARY KEY, "last" INTEGER NOT NULL)',
+    'CREATE TABLE "authenticator" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "identity_id" '
+    'TEXT NOT NULL, "method" TEXT NOT NULL, "updb_username" TEXT, "updb_password" TEXT, "cert_pem" '
+    'TEXT, "cert_fingerprint" TEXT, "public_key_print" TEXT, "cert_expires_at" INTEGER, '
+    '"is_issued_by_network" INTEGER NOT NULL, "ca_id" TEXT, "extend_requested_at" INTEGER, '
+    '"is_extend_requested" INTEGER NOT NULL, "is_key_roll_requested" INTEGER NOT NULL, '
+    '"last_extend_rolled_keys" INTEGER NOT NULL, "last_auth_resolved_to_root" INTEGER NOT NULL, '
+    '"unverified_cert_pem" TEXT, "unverified_cert_fingerprint" TEXT, FOREIGN KEY ("identity_id") '
+    'REFERENCES "identity" ("id") ON DELETE CASCADE, FOREIGN KEY ("ca_id") REFERENCES "ca" ("id") ON '
+    'DELETE SET NULL)',
+    'CREATE INDEX "authenticator_identity_id" ON "authenticator" ("identity_id")',
+    'CREATE UNIQUE INDEX "authenticator_updb_username" ON "authenticator" ("updb_username")',
+    'CREATE UNIQUE INDEX "authenticator_cert_fingerprint" ON "authenticator" ("cert_fingerprint")',
+    'CREATE INDEX "authenticator_ca_id" ON "authenticator" ("ca_id")',
+    'CREATE UNIQUE INDEX "authenticator_identity_id_method" ON "authenticator" ("identity_id", '
+    '"method")',
+    'CREATE TABLE "router" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "kind" TEXT '
+    'NOT NULL, "name" TEXT NOT NULL, "cost" INTEGER NOT NULL, "no_traversal" INTEGER NOT NULL, '
+    '"disabled" INTEGER NOT NULL, "app_data" TEXT NOT NULL, "configs" TEXT NOT NULL, '
+    '"ctrl_chan_listeners" TEXT, "role_attributes" TEXT NOT NULL, "is_tunneler_enabled" INTEGER NOT '
+    'NULL, "is_verified" INTEGER NOT NULL, "fingerprint" TEXT, "cert_pem" TEXT, "cert_expires_at" '
+    'INTEGER)',
+    'CREATE UNIQUE INDEX "router_name" ON "router" ("name")',
+    'CREATE UNIQUE INDEX "router_fingerprint" ON "router" ("fingerprint")',
+    'CREATE TABLE "router_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, PRIMARY '
+    'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "router" ("id") ON DELETE '
+    'CASCADE) WITHOUT ROWID',
+    'CREATE INDEX "router_attribute_entity_id" ON "router_attribute" ("entity_id")',
+    'CREATE TABLE "enrollment" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "method" TEXT '
+    'NOT NULL, "token" TEXT NOT NULL, "expires_at" INTEGER NOT NULL, "issued_at" INTEGER NOT NULL, '
+    '"identity_id" TEXT, "router_id" TEXT, "ca_id" TEXT, "username" TEXT, FOREIGN KEY ("identity_id") '
+    'REFERENCES "identity" ("id") ON DELETE CASCADE, FOREIGN KEY ("router_id") REFERENCES "router" '
+    '("id") ON DELETE CASCADE, FOREIGN KEY ("ca_id") REFERENCES "ca" ("id") ON DELETE CASCADE)',
+    'CREATE UNIQUE INDEX "enrollment_token" ON "enrollment" ("token")',
+    'CREATE INDEX "enrollment_identity_id" ON "enrollment" ("identity_id")',
+    'CREATE UNIQUE INDEX "enrollment_router_id" ON "enrollment" ("router_id")',
+    'CREATE INDEX "enrollment_ca_id" ON "enrollment" ("ca_id")',
+    'CREATE UNIQUE INDEX "enrollment_identity_id_method" ON "enrollment" ("identity_id", "method")',
+    'CREATE TABLE "api_session" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "token" TEXT '
+    'NOT NULL, "identity_id" TEXT NOT NULL, "authenticator" TEXT NOT NULL, "ca" TEXT, "ip_address" '
+    'TEXT NOT NULL, "config_types" TEXT NOT NULL, "last_activity_at" INTEGER NOT NULL, "expires_at" '
+    'INTEGER NOT NULL, "improper_client_cert_chain" INTEGER NOT NULL, "is_cert_extendable" INTEGER '
+    'NOT NULL, FOREIGN KEY ("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE)',
+    'CREATE UNIQUE INDEX "api_session_token" ON "api_session" ("token")',
+    'CREATE INDEX "api_session_identity_id" ON "api_session" ("identity_id")',
+    'CREATE INDEX "api_session_ca" ON "api_session" ("ca")',
+    'CREATE INDEX "api_session_expires_at" ON "api_session" ("expires_at")',
+    'CREATE TABLE "config_type" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "schema" TEXT, "target" TEXT)',
+    'CREATE UNIQUE INDEX "config_type_name" ON "config_type" ("name")',
+    'CREATE TABLE "config" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "config_type_id" TEXT NOT NULL, "data" TEXT NOT NULL, FOREIGN KEY ("config_type_id") '
+    'REFERENCES "config_type" ("id") ON DELETE RESTRICT)',
+    'CREATE UNIQUE INDEX "config_name" ON "config" ("name")',
+    'CREATE INDEX "config_config_type_id" ON "config" ("config_type_id")',
+    'CREATE TABLE "service" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "encryption_required" INTEGER NOT NULL, "max_idle_time_millis" INTEGER NOT NULL, '
+    '"terminator_strategy" TEXT NOT NULL, "role_attributes" TEXT NOT NULL)',
+    'CREATE UNIQUE INDEX "service_name" ON "service" ("name")',
+    'CREATE TABLE "service_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, PRIMARY '
+    'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "service" ("id") ON DELETE '
+    'CASCADE) WITHOUT ROWID',
+    'CREATE INDEX "service_attribute_entity_id" ON "service_attribute" ("entity_id")',
+    'CREATE TABLE "service_config" ("service_id" TEXT NOT NULL, "config_id" TEXT NOT NULL, PRIMARY '
+    'KEY ("service_id", "config_id"), FOREIGN KEY ("service_id") REFERENCES "service" ("id") ON '
+    'DELETE CASCADE, FOREIGN KEY ("config_id") REFERENCES "config" ("id") ON DELETE CASCADE) WITHOUT '
+    'ROWID',
+    'CREATE INDEX "service_config_config_id" ON "service_config" ("config_id")',
+    'CREATE TABLE "identity_service_config" ("identity_id" TEXT NOT NULL, "service_id" TEXT NOT NULL, '
+    '"config_id" TEXT NOT NULL, PRIMARY KEY ("identity_id", "service_id", "config_id"), FOREIGN KEY '
+    '("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE, FOREIGN KEY ("service_id") '
+    'REFERENCES "service" ("id") ON DELETE CASCADE, FOREIGN KEY ("config_id") REFERENCES "config" '
+    '("id") ON DELETE CASCADE) WITHOUT ROWID',
+    'CREATE INDEX "identity_service_config_service_id" ON "identity_service_config" ("service_id")',
+    'CREATE INDEX "identity_service_config_config_id" ON "identity_service_config" ("config_id")',
+    'CREATE TABLE "posture_check" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "type" TEXT NOT NULL, "version" INTEGER NOT NULL, "role_attributes" TEXT NOT NULL, '
+    '"properties" TEXT NOT NULL)',
+    'CREATE UNIQUE INDEX "posture_check_name" ON "posture_check" ("name")',
+    'CREATE TABLE "posture_check_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, '
+    'PRIMARY KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "posture_check" '
+    '("id") ON DELETE CASCADE) WITHOUT ROWID',
+    'CREATE INDEX "posture_check_attribute_entity_id" ON "posture_check_attribute" ("entity_id")',
+    'CREATE TABLE "service_policy" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "type" TEXT NOT NULL, "semantic" TEXT NOT NULL, "identity_roles" TEXT NOT NULL, '
+    '"service_roles" TEXT NOT NULL, "posture_check_roles" TEXT NOT NULL)',
+    'CREATE UNIQUE INDEX "service_policy_name" ON "service_policy" ("name")',
+    'CREATE TABLE "edge_router_policy" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
+    'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" '
+    'TEXT NOT NULL, "semantic" TEXT NOT NULL, "identity_roles" TEXT NOT NULL, "edge_router_roles" '
+    'TEXT NOT NULL)',
+    'CREATE UNIQUE INDEX "edge_router_policy_name" ON "edge_router_policy" ("name")',
+    'CREATE TABLE "service_edge_router_policy" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER '
+    'NOT NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, '
+    '"name" TEXT NOT NULL, "semantic" TEXT NOT NULL, "service_roles" TEXT NOT NULL, '
+    '"edge_router_roles" TEXT NOT NULL)',
+    'CREATE UNIQUE INDEX "service_edge_router_policy_name" ON "service_edge_router_policy" ("name")',
+    'CREATE TABLE "policy_role" ("policy" TEXT NOT NULL, "policy_kind" TEXT NOT NULL, "side" TEXT NOT '
+    'NULL, "role" TEXT NOT NULL, "match_all" INTEGER NOT NULL, PRIMARY KEY ("side", "role", '
+    '"policy")) WITHOUT ROWID',
+    'CREATE INDEX "policy_role_policy" ON "policy_role" ("policy")',
+    'CREATE TABLE "policy_member" ("policy" TEXT NOT NULL, "policy_kind" TEXT NOT NULL, "side" TEXT '
+    'NOT NULL, "entity" TEXT NOT NULL, PRIMARY KEY ("policy", "side", "entity")) WITHOUT ROWID',
+    'CREATE UNIQUE INDEX "policy_member_side_entity_policy" ON "policy_member" ("side", "entity", '
+    '"policy")',
+    'CREATE TABLE "revocation" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "type" TEXT '
+    'NOT NULL, "expires_at" INTEGER NOT NULL)',
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)

@@ -1,0 +1,366 @@
+"""What is stored: peewee models, one per table. The only module that names tables and columns.
+
+Times are integers, milliseconds since the epoch (UTC). JSON documents are compact text. Role
+attributes and policy memberships are index tables, so that filters on them are look-ups.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import peewee as pw
+
+import store
+
+
+class JsonField(pw.TextField):
+    """A JSON document kept as compact text."""
+
+    def db_value(self, value: Any) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+    def python_value(self, value: str | None) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Base(pw.Model):
+    class Meta:
+        database = store.database
+        legacy_table_names = False
+
+
+class Meta(Base):
+    """Facts about this installation: instance id, trust domain, …"""
+
+    key = pw.TextField(primary_key=True)
+    value = pw.TextField()
+
+
+class Entity(Base):
+    """What every entity of the API has."""
+
+    id = pw.TextField(primary_key=True)
+    created_at = pw.BigIntegerField()
+    updated_at = pw.BigIntegerField()
+    tags = JsonField(default=dict)
+    is_system = pw.BooleanField(default=False)
+
+
+class AuthPolicy(Entity):
+    name = pw.TextField(unique=True)
+    primary = JsonField()
+    secondary = JsonField()
+
+
+class Identity(Entity):
+    name = pw.TextField(unique=True)
+    type = pw.TextField(default="Default")
+    is_admin = pw.BooleanField(default=False)
+    is_default_admin = pw.BooleanField(default=False)
+    external_id = pw.TextField(null=True, unique=True)
+    auth_policy = pw.ForeignKeyField(AuthPolicy, default="default", on_delete="RESTRICT")
+    app_data = JsonField(default=dict)
+    default_hosting_cost = pw.IntegerField(default=0)
+    default_hosting_precedence = pw.TextField(default="default")
+    service_hosting_costs = JsonField(default=dict)
+    service_hosting_precedences = JsonField(default=dict)
+    permissions = JsonField(default=list)
+    role_attributes = JsonField(default=list)
+    env_info = JsonField(default=dict)
+    sdk_info = JsonField(default=dict)
+    disabled_at = pw.BigIntegerField(null=True)
+    disabled_until = pw.BigIntegerField(null=True)
+    failed_logins = pw.IntegerField(default=0)
+    ca = pw.TextField(null=True)
+
+
+class IdentityAttribute(Base):
+    """Index of `Identity.role_attributes`."""
+
+    entity = pw.ForeignKeyField(Identity, on_delete="CASCADE", index=False)
+    attribute = pw.TextField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("attribute", "entity")
+        indexes = ((("entity",), False),)
+        without_rowid = True
+
+
+class Ca(Entity):
+    """A third-party CA."""
+
+    name = pw.TextField(unique=True)
+    cert_pem = pw.TextField()
+    fingerprint = pw.TextField(unique=True)
+    is_verified = pw.BooleanField(default=False)
+    verification_token = pw.TextField(unique=True)
+    is_auth_enabled = pw.BooleanField()
+    is_auto_ca_enrollment_enabled = pw.BooleanField()
+    is_ott_ca_enrollment_enabled = pw.BooleanField()
+    identity_roles = JsonField(default=list)
+    identity_name_format = pw.TextField()
+    external_id_claim = JsonField(null=True)
+
+
+class NameCounter(Base):
+    """The last number appended to a colliding name, so that the next one needs no search."""
+
+    name = pw.TextField(primary_key=True)
+    last = pw.IntegerField()
+
+
+class Authenticator(Entity):
+    """A password (updb) or a certificate (cert) of an identity."""
+
+    identity = pw.ForeignKeyField(Identity, on_delete="CASCADE")
+    method = pw.TextField()
+    updb_username = pw.TextField(null=True, unique=True)
+    updb_password = pw.TextField(null=True)
+    cert_pem = pw.TextField(null=True)
+    cert_fingerprint = pw.TextField(null=True, unique=True)
+    public_key_print = pw.TextField(null=True)
+    cert_expires_at = pw.BigIntegerField(null=True)
+    is_issued_by_network = pw.BooleanField(default=False)
+    ca = pw.ForeignKeyField(Ca, null=True, on_delete="SET NULL")
+    extend_requested_at = pw.BigIntegerField(null=True)
+    is_extend_requested = pw.BooleanField(default=False)
+    is_key_roll_requested = pw.BooleanField(default=False)
+    last_extend_rolled_keys = pw.BooleanField(default=False)
+    last_auth_resolved_to_root = pw.BooleanField(default=False)
+    unverified_cert_pem = pw.TextField(null=True)
+    unverified_cert_fingerprint = pw.TextField(null=True)
+
+    class Meta:
+        indexes = ((("identity", "method"), True),)
+
+
+class Router(Entity):
+    """Edge routers, transit routers and plain routers; `kind` tells which API made it."""
+
+    kind = pw.TextField()
+    name = pw.TextField(unique=True)
+    cost = pw.IntegerField(default=0)
+    no_traversal = pw.BooleanField(default=False)
+    disabled = pw.BooleanField(default=False)
+    app_data = JsonField(default=dict)
+    configs = JsonField(default=list)
+    ctrl_chan_listeners = JsonField(null=True)
+    role_attributes = JsonField(default=list)
+    is_tunneler_enabled = pw.BooleanField(default=False)
+    is_verified = pw.BooleanField(default=False)
+    fingerprint = pw.TextField(null=True, unique=True)
+    cert_pem = pw.TextField(null=True)
+    cert_expires_at = pw.BigIntegerField(null=True)
+
+
+class RouterAttribute(Base):
+    """Index of `Router.role_attributes`."""
+
+    entity = pw.ForeignKeyField(Router, on_delete="CASCADE", index=False)
+    attribute = pw.TextField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("attribute", "entity")
+        indexes = ((("entity",), False),)
+        without_rowid = True
+
+
+class Enrollment(Entity):
+    """A pending enrollment. It is deleted in the transaction that spends its token.
+
+    The JWT is not stored: it is derived from this row, the advertised address and the server's key.
+    """
+
+    method = pw.TextField()
+    token = pw.TextField(unique=True)
+    expires_at = pw.BigIntegerField()
+    issued_at = pw.BigIntegerField()
+    identity = pw.ForeignKeyField(Identity, null=True, on_delete="CASCADE")
+    router = pw.ForeignKeyField(Router, null=True, unique=True, on_delete="CASCADE")
+    ca = pw.ForeignKeyField(Ca, null=True, on_delete="CASCADE")
+    username = pw.TextField(null=True)
+
+    class Meta:
+        indexes = ((("identity", "method"), True),)
+
+
+class ApiSession(Entity):
+    """A login. A row, not memory: it survives a restart and is shared by worker processes."""
+
+    token = pw.TextField(unique=True)
+    identity = pw.ForeignKeyField(Identity, on_delete="CASCADE")
+    authenticator = pw.TextField()
+    ca = pw.TextField(null=True, index=True)
+    ip_address = pw.TextField()
+    config_types = JsonField(default=list)
+    last_activity_at = pw.BigIntegerField()
+    expires_at = pw.BigIntegerField(index=True)
+    improper_client_cert_chain = pw.BooleanField(default=False)
+    is_cert_extendable = pw.BooleanField(default=False)
+
+
+class ConfigType(Entity):
+    name = pw.TextField(unique=True)
+    schema = JsonField(null=True)
+    target = pw.TextField(null=True)
+
+
+class Config(Entity):
+    name = pw.TextField(unique=True)
+    config_type = pw.ForeignKeyField(ConfigType, on_delete="RESTRICT")
+    data = JsonField()
+
+
+class Service(Entity):
+    name = pw.TextField(unique=True)
+    encryption_required = pw.BooleanField(default=True)
+    max_idle_time_millis = pw.BigIntegerField(default=0)
+    terminator_strategy = pw.TextField(default="smartrouting")
+    role_attributes = JsonField(default=list)
+
+
+class ServiceAttribute(Base):
+    """Index of `Service.role_attributes`."""
+
+    entity = pw.ForeignKeyField(Service, on_delete="CASCADE", index=False)
+    attribute = pw.TextField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("attribute", "entity")
+        indexes = ((("entity",), False),)
+        without_rowid = True
+
+
+class ServiceConfig(Base):
+    """Which configs a service has."""
+
+    service = pw.ForeignKeyField(Service, on_delete="CASCADE", index=False)
+    config = pw.ForeignKeyField(Config, on_delete="CASCADE")
+
+    class Meta:
+        primary_key = pw.CompositeKey("service", "config")
+        without_rowid = True
+
+
+class IdentityServiceConfig(Base):
+    """A config that one identity gets for one service instead of the service's own."""
+
+    identity = pw.ForeignKeyField(Identity, on_delete="CASCADE", index=False)
+    service = pw.ForeignKeyField(Service, on_delete="CASCADE")
+    config = pw.ForeignKeyField(Config, on_delete="CASCADE")
+
+    class Meta:
+        primary_key = pw.CompositeKey("identity", "service", "config")
+        without_rowid = True
+
+
+class PostureCheck(Entity):
+    name = pw.TextField(unique=True)
+    type = pw.TextField()
+    version = pw.IntegerField(default=1)
+    role_attributes = JsonField(default=list)
+    properties = JsonField(default=dict)
+
+
+class PostureCheckAttribute(Base):
+    """Index of `PostureCheck.role_attributes`."""
+
+    entity = pw.ForeignKeyField(PostureCheck, on_delete="CASCADE", index=False)
+    attribute = pw.TextField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("attribute", "entity")
+        indexes = ((("entity",), False),)
+        without_rowid = True
+
+
+class ServicePolicy(Entity):
+    name = pw.TextField(unique=True)
+    type = pw.TextField()
+    semantic = pw.TextField()
+    identity_roles = JsonField(default=list)
+    service_roles = JsonField(default=list)
+    posture_check_roles = JsonField(default=list)
+
+
+class EdgeRouterPolicy(Entity):
+    name = pw.TextField(unique=True)
+    semantic = pw.TextField()
+    identity_roles = JsonField(default=list)
+    edge_router_roles = JsonField(default=list)
+
+
+class ServiceEdgeRouterPolicy(Entity):
+    name = pw.TextField(unique=True)
+    semantic = pw.TextField()
+    service_roles = JsonField(default=list)
+    edge_router_roles = JsonField(default=list)
+
+
+class PolicyRole(Base):
+    """Index of every role that a policy names: `#attribute`, `@id`, `#all`.
+
+    `side` is which of the policy's lists it stands in: identity, service, router or posture.
+    """
+
+    policy = pw.TextField()
+    policy_kind = pw.TextField()
+    side = pw.TextField()
+    role = pw.TextField()
+    match_all = pw.BooleanField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("side", "role", "policy")
+        indexes = ((("policy",), False),)
+        without_rowid = True
+
+
+class PolicyMember(Base):
+    """Who a policy's lists stand for, kept up to date under every change (domain/roles.py)."""
+
+    policy = pw.TextField()
+    policy_kind = pw.TextField()
+    side = pw.TextField()
+    entity = pw.TextField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("policy", "side", "entity")
+        indexes = ((("side", "entity", "policy"), True),)
+        without_rowid = True
+
+
+class Revocation(Entity):
+    """What must no longer be accepted: an identity, an API session or a token."""
+
+    type = pw.TextField()
+    expires_at = pw.BigIntegerField()
+
+
+TABLES: tuple[type[Base], ...] = (
+    Meta,
+    AuthPolicy,
+    Identity,
+    IdentityAttribute,
+    Ca,
+    NameCounter,
+    Authenticator,
+    Router,
+    RouterAttribute,
+    Enrollment,
+    ApiSession,
+    ConfigType,
+    Config,
+    Service,
+    ServiceAttribute,
+    ServiceConfig,
+    IdentityServiceConfig,
+    PostureCheck,
+    PostureCheckAttribute,
+    ServicePolicy,
+    EdgeRouterPolicy,
+    ServiceEdgeRouterPolicy,
+    PolicyRole,
+    PolicyMember,
+    Revocation,
+)

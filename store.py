@@ -1,0 +1,125 @@
+"""The one SQLite file: opening, locking, transactions and migrations. Knows no table.
+
+WAL with one writer at a time. `write()` is the only way to change anything: it takes the process's
+write lock and then SQLite's, at once (`BEGIN IMMEDIATE`), so that no transaction ever has to turn
+from reader to writer, which a busy timeout cannot wait out. `synchronous=FULL` makes a commit
+durable before it is answered: a spent token stays spent after a power cut (docs/adr/0002).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import peewee
+
+log = logging.getLogger("zitilite.store")
+
+database = peewee.SqliteDatabase(None)
+_write_lock = threading.RLock()
+
+PRAGMAS: dict[str, Any] = {
+    "busy_timeout": 10_000,  # first: the others may have to wait for another process
+    "journal_mode": "wal",
+    "synchronous": "full",
+    "foreign_keys": 1,
+    "cache_size": -16_000,
+    "temp_store": "memory",
+}
+
+
+class StoreError(Exception):
+    """The data folder or database cannot be used; the text says why and what to do."""
+
+
+class FolderLock:
+    """An exclusive lock on the data folder, held for the life of the process.
+
+    Raises StoreError when another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._file)
+            raise StoreError(
+                f"{folder} is in use by another zitilite (process {holder}). Stop that one first, "
+                "or give this one another folder with --data."
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let go of the lock; the kernel does the same when the process dies."""
+        os.close(self._file)
+
+
+def open_database(file: Path, migrations: Sequence[Sequence[str]]) -> int:
+    """Open (or make) the database and bring it to the newest schema.
+
+    Args:
+        file: the SQLite file; made with mode 0600.
+        migrations: append-only; the schema's version is how many of them were applied.
+
+    Returns:
+        The version found before migrating, 0 for a new file.
+
+    Raises:
+        StoreError: the file is damaged, no database, or from a newer version.
+    """
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    try:
+        database.init(str(file), pragmas=PRAGMAS, check_same_thread=False)
+        database.connect(reuse_if_open=True)
+        return _migrate(migrations)
+    except (peewee.DatabaseError, sqlite3.DatabaseError) as e:
+        raise StoreError(f"{file} cannot be used as the database: {e}. Restore a backup.") from e
+
+
+def _migrate(migrations: Sequence[Sequence[str]]) -> int:
+    version = int(database.execute_sql("PRAGMA user_version").fetchone()[0])
+    if version > len(migrations):
+        raise StoreError(
+            f"the database has schema {version}, this version knows {len(migrations)}: "
+            "it was written by a newer zitilite. Install that version, or restore a backup."
+        )
+    for number in range(version, len(migrations)):
+        with write():
+            for statement in migrations[number]:
+                database.execute_sql(statement)
+            database.execute_sql(f"PRAGMA user_version = {number + 1:d}")
+        log.info("schema migrated to version %d", number + 1)
+    return version
+
+
+@contextmanager
+def write() -> Iterator[None]:
+    """A write transaction. Nested calls join the outer one; any exception rolls all of it back."""
+    with _write_lock:
+        if database.in_transaction():
+            yield
+            return
+        with database.atomic("IMMEDIATE"):
+            yield
+
+
+def check_integrity() -> str:
+    """SQLite's own quick check: `ok`, or the first problem it found."""
+    return str(database.execute_sql("PRAGMA quick_check(1)").fetchone()[0])
+
+
+def close() -> None:
+    """Fold the write-ahead log back into the file and close this thread's connection."""
+    if not database.is_closed():
+        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()

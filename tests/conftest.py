@@ -1,0 +1,44 @@
+"""Fixtures for all tests: the real server as a child process, a client for it, Hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.controllers import Api, Controller
+
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    """One server for all tests of a session; tests make what they need under names of their own."""
+    server = Controller(tmp_path_factory.mktemp("controller")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
+    """Give a factory of own servers: `make_controller("--threads", "2")`; all are ended afterwards."""
+    made: list[Controller] = []
+
+    def make(*flags: str, admin_password: str | None = None) -> Controller:
+        made.append(Controller(tmp_path / f"controller{len(made)}", *flags, admin_password=admin_password))
+        return made[-1].start()
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def api(controller: Controller) -> Api:
+    """Give a client of the session's server, logged in as its administrator."""
+    return controller.admin()

@@ -1,0 +1,573 @@
+"""The HTTPS listener: waitress with non-blocking TLS inside its I/O loop.
+
+Owns sockets, handshakes, deadlines and size limits. Imports only `pki`. The application finds the
+client's certificates in `environ["zitilite.peer"]`: a tuple of `pki.Cert`, leaf first, empty when
+none was sent. Nothing is verified here: self-signed, foreign and expired certificates must reach
+the application, which answers in HTTP (recorded answer "TLS certificate request" in root.json).
+
+An SSL object must not be used by two threads at once, and never after its socket was closed, since
+the descriptor may already belong to another connection: all uses hold the channel's `tls_lock`.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import json
+import logging
+import resource
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from OpenSSL import SSL
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import TcpWSGIServer
+from waitress.task import (
+    ErrorTask,
+    ThreadedTaskDispatcher,
+    WSGITask,
+)
+from waitress.utilities import BadRequest, RequestEntityTooLarge
+
+import pki
+
+PEER = "zitilite.peer"
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Headers = Sequence[tuple[str, str]]
+
+_RECORD = 16384  # largest plaintext of a TLS record, RFC 8446 5.1
+_RECORDS_PER_TURN = 8
+_CHUNK_LINE = 4096
+_SPARE_FILES = 256  # for the database, logs and the like
+_TOO_LARGE = {
+    "code": "REQUEST_ENTITY_TOO_LARGE",
+    "message": "The request body exceeds the maximum accepted size",
+    "cause": None,
+}
+_ERROR_CODES = {400: "BAD_REQUEST", 431: "REQUEST_HEADERS_TOO_LARGE", 501: "NOT_IMPLEMENTED"}
+
+log = logging.getLogger(__name__)
+
+
+class AddressInUse(OSError):  # noqa: N818 - says what it is about
+    """Another program already listens on the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may take. Times in seconds with a resolution of about one second.
+
+    handshake_seconds: for the TLS handshake. request_seconds: from the first byte of a request to
+    its last. idle_seconds: without a byte moving, between requests or while an answer is read.
+    linger_seconds, linger_bytes: how long and how much is still read after the last answer, so that
+    the client gets it. stop_seconds: for requests in flight when the server stops.
+    body_bytes: largest body, after removal of the chunked encoding.
+    """
+
+    handshake_seconds: float = 10
+    request_seconds: float = 60
+    idle_seconds: float = 60
+    linger_seconds: float = 5
+    linger_bytes: int = 16 * 1024 * 1024
+    stop_seconds: float = 1
+    connection_limit: int = 2000
+    threads: int = 8
+    header_bytes: int = 64 * 1024
+    body_bytes: int = 1024 * 1024
+
+
+def _pick_protocol(_connection: SSL.Connection, offered: list[bytes]) -> Any:
+    return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+
+
+def _context(material: pki.TlsMaterial) -> SSL.Context:
+    """Build the server's TLS settings; a connection keeps the context it began with."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(b"ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.use_certificate(material.chain[0])
+    for certificate in material.chain[1:]:
+        context.add_extra_chain_cert(certificate)
+    context.use_privatekey(material.key)
+    context.check_privatekey()
+    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    # No resumption: a resumed session has the leaf but not the chain. Old clients offer it all the
+    # same, and without a session id their handshake would be refused.
+    context.set_session_id(b"zitilite")
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_alpn_select_callback(_pick_protocol)
+    return context
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Waitress's parser with exact limits for chunked bodies and RFC 9112's rule on Host."""
+
+    def received(self, data: bytes) -> int:
+        is_chunk = self.chunked and not self.completed
+        consumed = self._received_chunks(data) if is_chunk else super().received(data)
+        if self.error:
+            # Otherwise the client would be asked for the rest of a refused request.
+            self.expect_continue = False
+        return consumed
+
+    def _received_chunks(self, data: bytes) -> int:
+        body = self.body_rcv
+        consumed: int = body.received(data)
+        if len(body) >= self.adj.max_request_body_size:
+            self.error = RequestEntityTooLarge("")
+        elif body.error:
+            self.error = body.error
+        elif max(len(body.control_line), len(body.trailer)) > _CHUNK_LINE:
+            self.error = BadRequest("the chunked encoding is malformed")
+        self.completed = bool(self.error or body.completed)
+        self.headers["CONTENT_LENGTH"] = str(len(body))
+        return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.version == "1.1" and "HOST" not in self.headers:
+            raise ParsingError("missing required Host header")
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ[PEER] = self.channel.peer
+        return environ
+
+    def finish(self) -> None:
+        super().finish()
+        self.channel.flush()
+
+
+def _error_body(status: int, detail: str) -> str:
+    """Return the JSON for an error found before the application was asked."""
+    if status == RequestEntityTooLarge.code:
+        return json.dumps(_TOO_LARGE, separators=(",", ":"))
+    error: dict[str, Any] = {"code": "UNHANDLED", "message": "An unhandled error occurred"}
+    if status in _ERROR_CODES:
+        error = {
+            "cause": {"code": "UNHANDLED", "message": detail},
+            "code": _ERROR_CODES[status],
+            "message": "The request could not be read as HTTP",
+        }
+    error["requestId"] = secrets.token_urlsafe(7).replace("_", ".")
+    meta = {"apiEnrollmentVersion": "0.0.1", "apiVersion": "0.0.1"}
+    return json.dumps({"error": error, "meta": meta}, separators=(",", ":")) + "\n"
+
+
+class _ErrorTask(ErrorTask):  # type: ignore[misc]
+    def execute(self) -> None:
+        error = self.request.error
+        body = _error_body(error.code, str(error.body)).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers.extend(self.channel.server.error_headers)
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection: handshake, then requests, then lingering until the client closes, too."""
+
+    task_class = _Task
+    error_task_class = _ErrorTask
+    parser_class = _Parser
+
+    handshaking = True
+    wants_write = False
+    peer: tuple[pki.Cert, ...] = ()
+    timed_request: Any = None
+    since = 0.0  # monotonic time at which the handshake, the request or the lingering began
+    lingering = False
+    linger_left = 0
+
+    def __init__(self, server: "TlsServer", sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:  # noqa: A002 - waitress's name
+        self.tls_lock = threading.Lock()
+        self.since = time.monotonic()
+        super().__init__(server, sock, addr, adj, map=map)
+        # A write takes one record at most; larger pieces would only be copied in vain.
+        self.sendbuf_len = _RECORD
+        self.tls: SSL.Connection | None = SSL.Connection(server.context, sock)
+        self.tls.set_accept_state()
+
+    # What the I/O loop should wait for.
+
+    def readable(self) -> bool:
+        if self.handshaking:
+            return not (self.will_close or self.wants_write)
+        return self.lingering or bool(super().readable())
+
+    def writable(self) -> bool:
+        if self.handshaking:
+            return self.will_close or self.wants_write
+        return not self.lingering and bool(super().writable())
+
+    def flush(self) -> None:
+        """Send from the worker's thread what the answer left in the buffer."""
+        with self.outbuf_lock:
+            if self.connected and self.total_outbufs_len:
+                self._flush_exception(self._flush_some, do_close=False)
+
+    # Events of the I/O loop.
+
+    def handle_read(self) -> None:
+        if self.lingering:
+            self.discard()
+            return
+        if self.handshaking and not self.shake_hands():
+            return
+        for _ in range(_RECORDS_PER_TURN):
+            data = self.recv(4 * _RECORD)
+            if not data:
+                return
+            self.last_activity = time.time()
+            self.received(data)
+            # Bytes that are already decrypted would never wake the loop again.
+            if not self.connected or (self.requests and not self.pending()):
+                return
+
+    def handle_write(self) -> None:
+        if self.handshaking and not self.will_close:
+            if self.shake_hands():
+                self.handle_read()
+            return
+        if self.total_outbufs_len and not self.requests:
+            self._flush_exception(self._flush_some)
+        elif self.total_outbufs_len >= self.adj.send_bytes:
+            self._flush_exception(self._flush_some_if_lockable)
+        if self.will_close:
+            self.handle_close()
+        elif self.connected and self.close_when_flushed and not self.total_outbufs_len:
+            self.linger()
+
+    def handle_expt(self) -> None:
+        # TCP urgent data has no meaning in TLS, and would keep the loop awake.
+        self.handle_close()
+
+    def handle_close(self) -> None:
+        self.say_goodbye()
+        # A worker that fails to send may close at the same moment as the loop does.
+        with self.outbuf_lock:
+            super().handle_close()
+
+    def received(self, data: bytes) -> bool:
+        taken = bool(super().received(data))
+        if self.request is not self.timed_request:
+            self.timed_request = self.request
+            self.since = time.monotonic()
+        return taken
+
+    # TLS.
+
+    def shake_hands(self) -> bool:
+        """Go on with the handshake; whether it is done."""
+        try:
+            with self.tls_lock:
+                if self.tls is None:
+                    return False
+                self.tls.do_handshake()
+                self.peer = _peer(self.tls)
+        except (SSL.WantReadError, SSL.WantWriteError) as want:
+            self.wants_write = isinstance(want, SSL.WantWriteError)
+            return False
+        except (SSL.Error, OSError, ValueError) as error:
+            # ValueError: a client certificate that the library cannot read.
+            log.debug("handshake with %s failed: %s", self.addr, error)
+            self.handle_close()
+            return False
+        self.handshaking = self.wants_write = False
+        self.last_activity = time.time()
+        return True
+
+    def recv(self, size: int) -> bytes:
+        try:
+            with self.tls_lock:
+                return b"" if self.tls is None else self.tls.recv(size)
+        except (SSL.WantReadError, SSL.WantWriteError):
+            return b""
+        except (SSL.Error, OSError):
+            self.handle_close()
+            return b""
+
+    def pending(self) -> bool:
+        with self.tls_lock:
+            return self.tls is not None and self.tls.pending() > 0
+
+    def send(self, data: bytes, do_close: bool = True) -> int:  # noqa: FBT001, FBT002 - waitress's
+        try:
+            with self.tls_lock:
+                return 0 if self.tls is None else self.tls.send(data)
+        except (SSL.WantReadError, SSL.WantWriteError):
+            return 0
+        except (SSL.Error, OSError):
+            if do_close:
+                self.handle_close()
+            else:
+                self.will_close = True
+            return 0
+
+    def say_goodbye(self) -> None:
+        """Send the close alert if possible, and let go of the SSL object."""
+        with self.tls_lock:
+            tls, self.tls = self.tls, None
+            if tls is not None and not self.handshaking:
+                with contextlib.suppress(SSL.Error, OSError):
+                    tls.shutdown()
+
+    # Lingering: closing with bytes unread makes the kernel reset the connection, and the client
+    # may then lose the answer, for instance the refusal of a body it is still sending.
+
+    def linger(self) -> None:
+        self.lingering, self.since = True, time.monotonic()
+        self.linger_left = self.server.limits.linger_bytes
+        self.say_goodbye()
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.handle_close()
+
+    def discard(self) -> None:
+        try:
+            size = len(self.socket.recv(4 * _RECORD))
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        self.linger_left -= size
+        if not size or self.linger_left < 0:
+            self.handle_close()
+
+    # Deadlines.
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether a deadline has passed; now: wall clock as waitress keeps it."""
+        limits = self.server.limits
+        elapsed = time.monotonic() - self.since
+        if self.handshaking:
+            return bool(elapsed > limits.handshake_seconds)
+        if self.lingering:
+            return bool(elapsed > limits.linger_seconds)
+        if self.request is not None and not self.requests and elapsed > limits.request_seconds:
+            return True
+        # While the application works on an answer, nothing moves, and that is no fault.
+        is_waiting = bool(self.total_outbufs_len) or not self.requests
+        return is_waiting and bool(now - self.last_activity > limits.idle_seconds)
+
+    def is_busy(self) -> bool:
+        """Whether a request is being received or answered."""
+        if self.handshaking or self.lingering:
+            return False
+        return bool(self.requests or self.request or self.total_outbufs_len)
+
+
+def _peer(tls: SSL.Connection) -> tuple[pki.Cert, ...]:
+    leaf = tls.get_peer_certificate(as_cryptography=True)
+    if leaf is None:
+        return ()
+    # On the server's side OpenSSL leaves the leaf out of the chain.
+    rest = tls.get_peer_cert_chain(as_cryptography=True) or []
+    certs = (leaf, *(c for c in rest if c != leaf))
+    return tuple(pki.Cert.from_x509(certificate) for certificate in certs)
+
+
+class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
+    # Waitress warns of every request that has to wait a moment.
+    queue_logger = logging.getLogger(f"{__name__}.queue")
+    queue_logger.setLevel(logging.ERROR)
+
+
+class TlsServer(TcpWSGIServer):  # type: ignore[misc]
+    """A listening HTTPS server; made by `create_server`."""
+
+    channel_class = _Channel
+
+    def __init__(
+        self,
+        app: Application,
+        sock: socket.socket,
+        *,
+        adjustments: Any,
+        context: SSL.Context,
+        limits: Limits,
+        error_headers: Headers,
+    ) -> None:
+        self.context, self.limits, self.error_headers = context, limits, tuple(error_headers)
+        self._stopping = self._running = self._closed = False
+        self._trigger_lock = threading.RLock()
+        dispatcher = _Dispatcher()
+        dispatcher.set_thread_count(limits.threads)
+        info = (sock.family, sock.type, sock.proto, sock.getsockname())
+        super().__init__(
+            app,
+            {},
+            _sock=sock,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=info,
+            bind_socket=False,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port listened on, also when 0 was asked for."""
+        return int(self.effective_port)
+
+    def run(self) -> None:
+        """Serve until `stop` is called."""
+        self._running = True
+        try:
+            while not self._stopping:
+                self._turn()
+            self._finish()
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Make `run` return within two seconds; may be called from any thread or signal handler.
+
+        No connection is taken any more, requests in flight get `stop_seconds`. A server that never
+        ran is just closed.
+        """
+        self._stopping = True
+        if self._running:
+            self.pull_trigger()
+        else:
+            self.close()
+
+    def swap_certificate(self, material: pki.TlsMaterial) -> None:
+        """Use another server certificate from the next handshake on."""
+        self.context = _context(material)
+
+    def _turn(self, seconds: float = 1) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+
+    def _finish(self) -> None:
+        """Close what is idle, and give the rest a moment."""
+        wasyncore.dispatcher.close(self)
+        end = time.monotonic() + self.limits.stop_seconds
+        while time.monotonic() < end:
+            for channel in list(self.active_channels.values()):
+                if not channel.is_busy():
+                    channel.handle_close()
+            if not self.active_channels:
+                return
+            self._turn(0.05)
+
+    def close(self) -> None:
+        """Close all sockets and end the threads; again is harmless."""
+        with self._trigger_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self.trigger.close()
+        for channel in list(self.active_channels.values()):
+            channel.handle_close()
+        wasyncore.dispatcher.close(self)
+        self.task_dispatcher.shutdown(timeout=0.5)
+
+    def pull_trigger(self) -> None:
+        """Wake the I/O loop."""
+        # A thread that finishes late must not write into a descriptor that is somebody else's now.
+        with self._trigger_lock:
+            if not self._closed:
+                super().pull_trigger()
+
+    def maintenance(self, now: float) -> None:
+        """Close connections that have passed a deadline; now: wall clock."""
+        for channel in list(self.active_channels.values()):
+            if channel.is_overdue(now):
+                channel.handle_close()
+
+
+def _address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    name = host.strip("[]")
+    if name in ("", "*"):
+        return (socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET), ("", port)
+    try:
+        version = ipaddress.ip_address(name).version
+    except ValueError:
+        try:
+            found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise OSError(errno.EADDRNOTAVAIL, f"cannot listen on {host}: unknown name") from error
+        # IPv4 first, since clients given `localhost` mostly mean it.
+        family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+        return family, (str(address[0]), port)
+    return (socket.AF_INET if version == 4 else socket.AF_INET6), (name, port)  # noqa: PLR2004
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    family, address = _address(host, port)
+    both = family == socket.AF_INET6 and address[0] in ("", "::") and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server(address, family=family, backlog=backlog, dualstack_ipv6=both)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            text = f"{host} port {port} is in use by another program"
+            raise AddressInUse(error.errno, text) from error
+        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+def _room_for(connections: int) -> int:
+    """Raise the process's limit of open files; the number of connections that then fit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Beside its socket a connection may hold a body and an answer in temporary files.
+    wanted = 3 * connections + _SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or connections <= soft - _SPARE_FILES:
+        return connections
+    log.warning("only %d open files are allowed: raise the limit (ulimit -n) to %d", soft, wanted)
+    return int(max(_SPARE_FILES, soft) - _SPARE_FILES // 2)
+
+
+def create_server(
+    app: Application,
+    *,
+    host: str,
+    port: int,
+    material: pki.TlsMaterial,
+    limits: Limits | None = None,
+    ident: str = "",
+    error_headers: Headers = (),
+) -> TlsServer:
+    """Listen with TLS and return the server, which serves once `run` is called.
+
+    host: name or IP address, IPv6 with or without brackets, "" or "*" for all. port: 0 takes a free
+    one. ident: value of the Server header, "" for none. error_headers: added to answers that are
+    made here (400, 413, 431, 501 and 500). Raises AddressInUse and other OSErrors with a text.
+    """
+    limits = limits or Limits()
+    adjustments = Adjustments(
+        ident=ident,
+        url_scheme="https",
+        server_name=host.strip("[]") or "localhost",
+        asyncore_use_poll=True,
+        cleanup_interval=1,
+        # Waitress counts its listener and trigger, too.
+        connection_limit=_room_for(limits.connection_limit) + 2,
+        max_request_header_size=limits.header_bytes,
+        # Waitress refuses what reaches the limit, we what exceeds it.
+        max_request_body_size=limits.body_bytes + 1,
+        # Larger bodies wait in temporary files, so that many slow ones cannot fill the memory.
+        inbuf_overflow=128 * 1024,
+        log_socket_errors=False,
+    )
+    # Head and body of a small answer then leave in one record.
+    adjustments.send_bytes = _RECORD
+    context = _context(material)
+    sock = _listen(host, port, adjustments.backlog)
+    return TlsServer(app, sock, adjustments=adjustments, context=context, limits=limits, error_headers=error_headers)
