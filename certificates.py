@@ -1,0 +1,655 @@
+"""Certificates and requests that others made: reading and judging them.
+
+The other half of the PKI is `pki.py`, which issues; callers use these names through it. Only these two
+modules touch `cryptography`. Callers pass and get PEM text, fingerprints, aware UTC datetimes and the
+small classes defined here, never the library's objects.
+
+Chain rules follow RFC 5280 as far as client certificates need it, in the reading of the Go
+controller: no names, key identifiers or extensions are required of a leaf.
+"""
+
+import base64
+import binascii
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal, Self, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+
+Usage = Literal["client", "any"]
+
+# Everything the library raises for input that it cannot read.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+_WEAK_HASHES = (hashes.MD5, hashes.SHA1)
+_MIN_RSA_BITS = 1024
+_MAX_SIGNATURE_CHECKS = 100
+_EXTENSIONS_HANDLED = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.CERTIFICATE_POLICIES,
+    ExtensionOID.POLICY_CONSTRAINTS,
+    ExtensionOID.POLICY_MAPPINGS,
+    ExtensionOID.INHIBIT_ANY_POLICY,
+}
+
+_Value = TypeVar("_Value")
+_Ext = TypeVar("_Ext", bound=x509.ExtensionType)
+
+
+class PkiError(Exception):
+    """Base of all errors here; the text is a sentence a person can act on."""
+
+
+class BadCertificate(PkiError):  # noqa: N818 - says what it is about
+    """Text or bytes that are no certificate.
+
+    `kind` is "no-pem" (no PEM block at all), "wrong-type" (PEM blocks, but none is a certificate;
+    the text is the recorded `encountered PEM block type X`) or "der" (a certificate block whose
+    contents cannot be read). Source: recorded answers of POST /cas/{id}/verify (cas.json).
+    """
+
+    def __init__(self, kind: Literal["no-pem", "wrong-type", "der"], text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class BadCsr(PkiError):  # noqa: N818 - says what it is about
+    """A certificate request that is refused.
+
+    `kind` is "empty", "no-pem", "wrong-type", "extra" (blocks after the request), "der", "key",
+    "signature", "extensions" or "common-name". Source: recorded answers of POST /enroll
+    (enroll_ott.json, routers.json).
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Untrusted(PkiError):  # noqa: N818 - says what it is about
+    """A certificate that reads well but is not accepted; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def printable(text: str) -> str:
+    """The beginning of a text from outside, safe to show."""
+    return "".join(c if c.isprintable() else "?" for c in text[:80])
+
+
+def sha1(data: bytes) -> str:
+    """A fingerprint: 40 lower-case hex digits."""
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def key_der(key: CertificatePublicKeyTypes) -> bytes:
+    """A public key as DER SubjectPublicKeyInfo."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    # Go, and so the recorded controller, takes the last of several common names.
+    return str(found[-1].value) if found else ""
+
+
+class Cert:
+    """One certificate; all properties are computed on first use and kept.
+
+    Two are equal when their DER is. Names and extensions that cannot be read appear as empty:
+    `load_certs` refuses such certificates, a TLS peer may still present one, and `verify_chain`
+    does not accept it.
+    """
+
+    __slots__ = ("__dict__", "raw")
+
+    def __init__(self, raw: x509.Certificate) -> None:
+        # The library's object, for this module only.
+        self.raw = raw
+
+    @classmethod
+    def from_x509(cls, raw: x509.Certificate) -> Self:
+        """Wrap the library's object, as pyOpenSSL hands it out (for tls.py only)."""
+        return cls(raw)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cert) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
+    def __repr__(self) -> str:
+        return f"<Cert {self.label} {self.fingerprint}>"
+
+    def _read(self, get: Callable[[x509.Certificate], _Value], default: _Value) -> _Value:
+        try:
+            return get(self.raw)
+        except _UNREADABLE:
+            return default
+
+    @functools.cached_property
+    def der(self) -> bytes:
+        """The certificate as DER."""
+        return self.raw.public_bytes(serialization.Encoding.DER)
+
+    @functools.cached_property
+    def pem(self) -> str:
+        """The certificate as PEM, ending in a newline."""
+        return self.raw.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-1 of the DER, 40 lower-case hex digits."""
+        return sha1(self.der)
+
+    @functools.cached_property
+    def subject(self) -> str:
+        """Subject as RFC 4514 text, "" when empty."""
+        return self._read(lambda c: c.subject.rfc4514_string(), "")
+
+    @functools.cached_property
+    def issuer(self) -> str:
+        """Issuer as RFC 4514 text, "" when empty."""
+        return self._read(lambda c: c.issuer.rfc4514_string(), "")
+
+    @functools.cached_property
+    def common_name(self) -> str:
+        """The subject's common name, "" when it has none."""
+        return self._read(lambda c: _common_name(c.subject), "")
+
+    @property
+    def serial(self) -> int:
+        """Serial number."""
+        return self.raw.serial_number
+
+    @functools.cached_property
+    def not_before(self) -> datetime:
+        """First moment of validity, aware, UTC."""
+        return self.raw.not_valid_before_utc
+
+    @functools.cached_property
+    def not_after(self) -> datetime:
+        """Last moment of validity, aware, UTC."""
+        return self.raw.not_valid_after_utc
+
+    @functools.cached_property
+    def is_ca(self) -> bool:
+        """Whether the basic constraints say CA."""
+        constraints = self.extension(x509.BasicConstraints)
+        return constraints is not None and constraints.ca
+
+    @functools.cached_property
+    def is_self_signed(self) -> bool:
+        """Whether its own key signed it."""
+        return self.names_as_issuer(self) and self.is_signed_by(self)
+
+    @property
+    def emails(self) -> list[str]:
+        """Mail addresses among the alternative names."""
+        return self._alternative_names(x509.RFC822Name)
+
+    @property
+    def uris(self) -> list[str]:
+        """URIs among the alternative names."""
+        return self._alternative_names(x509.UniformResourceIdentifier)
+
+    @property
+    def dns_names(self) -> list[str]:
+        """DNS names among the alternative names."""
+        return self._alternative_names(x509.DNSName)
+
+    @functools.cached_property
+    def ip_addresses(self) -> list[str]:
+        """IP addresses among the alternative names, in their usual text form."""
+        names = self.extension(x509.SubjectAlternativeName)
+        return [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] if names else []
+
+    @functools.cached_property
+    def public_key_print(self) -> str:
+        """SHA-1 of the DER SubjectPublicKeyInfo, 40 lower-case hex digits.
+
+        Raises BadCertificate ("der") for keys of an unknown kind.
+        """
+        try:
+            return sha1(key_der(self.raw.public_key()))
+        except _UNREADABLE as error:
+            raise BadCertificate("der", f"the key of {self.label} cannot be read") from error
+
+    @functools.cached_property
+    def label(self) -> str:
+        """A short name for messages: `CN=box-7`, else the subject, else the fingerprint."""
+        if self.common_name:
+            return f"CN={printable(self.common_name)}"
+        return printable(self.subject) or f"with the fingerprint {self.fingerprint}"
+
+    @functools.cached_property
+    def issuer_label(self) -> str:
+        """The issuer as `label` shows a subject."""
+        name = self._read(lambda c: _common_name(c.issuer), "")
+        return f"CN={printable(name)}" if name else printable(self.issuer) or "an unnamed issuer"
+
+    @functools.cached_property
+    def extensions_by_oid(self) -> dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]] | None:
+        """All extensions by object identifier; None when they cannot be read."""
+        return self._read(lambda c: {e.oid: e for e in c.extensions}, None)
+
+    def extension(self, kind: type[_Ext]) -> _Ext | None:
+        """Return the value of one extension; None when absent."""
+        found = (self.extensions_by_oid or {}).get(kind.oid)
+        return found.value if found and isinstance(found.value, kind) else None
+
+    def _alternative_names(
+        self, kind: type[x509.RFC822Name | x509.UniformResourceIdentifier | x509.DNSName]
+    ) -> list[str]:
+        names = self.extension(x509.SubjectAlternativeName)
+        return [str(name) for name in names.get_values_for_type(kind)] if names else []
+
+    @functools.cached_property
+    def subject_der(self) -> bytes | None:
+        """DER of the subject, None when it cannot be read; equal names have equal bytes."""
+        return self._read(lambda c: c.subject.public_bytes(), None)
+
+    @functools.cached_property
+    def issuer_der(self) -> bytes | None:
+        """DER of the issuer, None when it cannot be read."""
+        return self._read(lambda c: c.issuer.public_bytes(), None)
+
+    def names_as_issuer(self, other: "Cert") -> bool:
+        """Whether the other has the name that this one gives its issuer."""
+        return self.issuer_der is not None and self.issuer_der == other.subject_der
+
+    def is_signed_by(self, issuer: "Cert") -> bool:
+        """Whether the key of the other signed this one, and the names agree."""
+        try:
+            self.raw.verify_directly_issued_by(issuer.raw)
+        except (InvalidSignature, *_UNREADABLE):
+            return False
+        return True
+
+    def check_readable(self) -> None:
+        """Raise BadCertificate when a lazily parsed part cannot be read."""
+        try:
+            self.raw.subject.rfc4514_string()
+            self.raw.issuer.rfc4514_string()
+            key_der(self.raw.public_key())
+            len(self.raw.extensions)
+        except _UNREADABLE as error:
+            raise BadCertificate("der", f"the certificate cannot be read: {error}") from error
+
+
+def _parse_cert(der: bytes) -> Cert:
+    try:
+        cert = Cert(x509.load_der_x509_certificate(der))
+    except _UNREADABLE as error:
+        raise BadCertificate("der", f"the certificate cannot be read: {error}") from error
+    cert.check_readable()
+    return cert
+
+
+def _pem_blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (label, base64 text) of each PEM block; RFC 7468, text around is skipped.
+
+    Linear in the input: an unfinished block ends the search.
+    """
+    at = 0
+    while (start := text.find("-----BEGIN ", at)) >= 0:
+        head = text.find("-----", start + 11)
+        if head < 0:
+            return
+        label = text[start + 11 : head]
+        end = text.find("-----END ", head)
+        if end < 0:
+            return
+        at = end + 9
+        if text.startswith(f"{label}-----", at):
+            yield label, text[head + 5 : end]
+
+
+def _block_bytes(body: str) -> bytes | None:
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _as_text(data: str | bytes) -> str:
+    return data if isinstance(data, str) else data.decode("latin-1")
+
+
+def load_certs(data: str | bytes) -> list[Cert]:
+    """Read all certificates of a PEM bundle, or one DER certificate.
+
+    data: PEM in any order with text, CRLF and blocks of other kinds around, or DER bytes.
+    Returns at least one certificate, in the order given. Raises BadCertificate.
+    """
+    if isinstance(data, bytes) and data[:1] == b"\x30":
+        return [_parse_cert(data)]
+    blocks = list(_pem_blocks(_as_text(data)))
+    if not blocks:
+        raise BadCertificate("no-pem", "no PEM block was found")
+    bodies = [body for label, body in blocks if label in ("CERTIFICATE", "X509 CERTIFICATE")]
+    if not bodies:
+        kind = printable(blocks[0][0])
+        raise BadCertificate("wrong-type", f"encountered PEM block type {kind}")
+    return [_parse_cert(_block_bytes(body) or b"") for body in bodies]
+
+
+def load_cert(data: str | bytes) -> Cert:
+    """Read the first certificate of PEM text or DER bytes. Raises BadCertificate."""
+    return load_certs(data)[0]
+
+
+class Csr:
+    """A certificate request (RFC 2986) whose signature was checked; made by `load_csr`."""
+
+    __slots__ = ("__dict__", "raw")
+
+    def __init__(self, raw: x509.CertificateSigningRequest) -> None:
+        # The library's object, for this module only.
+        self.raw = raw
+
+    @functools.cached_property
+    def subject(self) -> str:
+        """Subject as RFC 4514 text, "" when empty."""
+        return self.raw.subject.rfc4514_string()
+
+    @functools.cached_property
+    def common_name(self) -> str:
+        """The subject's common name, "" when it has none."""
+        return _common_name(self.raw.subject)
+
+    @functools.cached_property
+    def public_key_print(self) -> str:
+        """SHA-1 of the DER SubjectPublicKeyInfo, 40 lower-case hex digits."""
+        return sha1(key_der(self.raw.public_key()))
+
+    def names(self) -> list[x509.GeneralName]:
+        """Read the alternative names asked for; raises BadCsr ("extensions") when they cannot be read."""
+        try:
+            found = self.raw.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except x509.ExtensionNotFound:
+            return []
+        except _UNREADABLE as error:
+            text = f"the extensions asked for cannot be read: {error}"
+            raise BadCsr("extensions", text) from error
+        return list(found.value)
+
+
+class _BrokenDer(ValueError):  # noqa: N818 - says what it is about
+    pass
+
+
+def _der_value(data: bytes, at: int) -> tuple[int, int]:
+    """Return (start, end) of the contents of the DER element at `at`; X.690 8.1.3."""
+    if at + 2 > len(data):
+        raise _BrokenDer
+    size, start = data[at + 1], at + 2
+    if size & 0x80:
+        digits = size & 0x7F
+        if not 1 <= digits <= 4 or start + digits > len(data):
+            raise _BrokenDer
+        size, start = int.from_bytes(data[start : start + digits], "big"), start + digits
+    if start + size > len(data):
+        raise _BrokenDer
+    return start, start + size
+
+
+def _sequence(contents: bytes) -> bytes:
+    size = len(contents)
+    if size < 128:
+        return bytes([0x30, size]) + contents
+    digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([0x30, 0x80 | len(digits)]) + digits + contents
+
+
+_ECDSA_WITH_SHA2 = bytes.fromhex("06082a8648ce3d0403")
+
+
+def _without_null(der: bytes) -> bytes:
+    """Drop the NULL parameters that mbedTLS writes after an ECDSA signature algorithm.
+
+    RFC 5758 3.2 wants them absent. That part of a request is not signed, so the signature holds.
+    Raises ValueError for anything that is no request.
+    """
+    body, end = _der_value(der, 0)
+    _, info_end = _der_value(der, body)
+    start, algorithm_end = _der_value(der, info_end)
+    algorithm = der[start:algorithm_end]
+    if not (algorithm.startswith(_ECDSA_WITH_SHA2) and algorithm.endswith(b"\x05\x00")):
+        raise _BrokenDer
+    return _sequence(der[body:info_end] + _sequence(algorithm[:-2]) + der[algorithm_end:end])
+
+
+def _parse_csr(der: bytes) -> x509.CertificateSigningRequest:
+    try:
+        return x509.load_der_x509_csr(der)
+    except _UNREADABLE as first:
+        try:
+            return x509.load_der_x509_csr(_without_null(der))
+        except _UNREADABLE:
+            raise BadCsr("der", f"the request cannot be read: {first}") from first
+
+
+def _csr_der(data: str | bytes) -> bytes:
+    if isinstance(data, bytes) and data[:1] == b"\x30":
+        return data
+    text = _as_text(data)
+    if not text.strip():
+        raise BadCsr("empty", "csrPem must not be null or empty")
+    blocks = list(_pem_blocks(text))
+    if not blocks:
+        raise BadCsr("no-pem", "could not decode csrPem as PEM")
+    if len(blocks) > 1:
+        raise BadCsr("extra", "unexpected PEM blocks at end of CSR")
+    label, body = blocks[0]
+    if label not in ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"):
+        raise BadCsr("wrong-type", f"encountered PEM block type {printable(label)}")
+    return _block_bytes(body) or b""
+
+
+def _check_key(key: CertificatePublicKeyTypes) -> None:
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < _MIN_RSA_BITS:
+            raise BadCsr("key", f"RSA keys need at least {_MIN_RSA_BITS} bits")
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        if not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1):
+            raise BadCsr("key", f"the curve {key.curve.name} is not supported")
+    elif not isinstance(key, ed25519.Ed25519PublicKey):
+        raise BadCsr("key", "only RSA, P-256, P-384, P-521 and Ed25519 keys are supported")
+
+
+def load_csr(data: str | bytes) -> Csr:
+    """Read a certificate request and check its key kind and signature.
+
+    data: one PEM block (text around and CRLF allowed) or DER bytes; RSA from 1024 bits, P-256,
+    P-384, P-521, Ed25519. Requested extensions are not looked at here. Raises BadCsr.
+    Source: RFC 2986, recorded answers of POST /enroll (enroll_ott.json).
+    """
+    request = _parse_csr(_csr_der(data))
+    try:
+        request.subject.rfc4514_string()
+        _check_key(request.public_key())
+        valid = request.is_signature_valid
+    except (InvalidSignature, *_UNREADABLE) as error:
+        raise BadCsr("der", f"the request cannot be read: {error}") from error
+    if not valid:
+        raise BadCsr("signature", "CSR signature validation failed")
+    return Csr(request)
+
+
+def find_leaf(certs: Sequence[Cert]) -> Cert:
+    """Return the certificate that issued none of the others (the first such, else the first).
+
+    Raises BadCertificate ("no-pem") for an empty list.
+    """
+    if not certs:
+        raise BadCertificate("no-pem", "no certificate was given")
+    checks = _MAX_SIGNATURE_CHECKS
+    for cert in certs:
+        named = [o for o in certs if o != cert and o.names_as_issuer(cert)]
+        checks -= len(named)
+        # Past the limit names alone decide: a bundle made to be slow gets a rougher answer.
+        if not any(checks < 0 or o.is_signed_by(cert) for o in named):
+            return cert
+    return certs[0]
+
+
+def day(moment: datetime) -> str:
+    """A moment the way reasons name it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _date_problem(cert: Cert, now: datetime) -> str | None:
+    if now > cert.not_after:
+        return f"certificate {cert.label} expired on {day(cert.not_after)}"
+    if now < cert.not_before:
+        return f"certificate {cert.label} is not valid before {day(cert.not_before)}"
+    return None
+
+
+def _form_problem(cert: Cert, usage: Usage | None) -> str | None:
+    """Extensions we do not understand, and the purposes it is limited to; RFC 5280 4.2."""
+    extensions = cert.extensions_by_oid
+    if extensions is None:
+        return f"the extensions of certificate {cert.label} cannot be read"
+    # Name constraints are not evaluated, so a CA limited by them must not pass.
+    for oid, extension in extensions.items():
+        if oid == ExtensionOID.NAME_CONSTRAINTS or (extension.critical and oid not in _EXTENSIONS_HANDLED):
+            return f"certificate {cert.label} has the extension {oid.dotted_string}, which is not supported"
+    purposes = cert.extension(x509.ExtendedKeyUsage)
+    wanted = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    if usage == "client" and purposes and not any(oid in wanted for oid in purposes):
+        return f"certificate {cert.label}: its extended key usage does not allow client authentication"
+    return None
+
+
+def _signature_problem(cert: Cert, issuer: Cert) -> str | None:
+    raw = cert.raw
+    try:
+        weak = isinstance(raw.signature_hash_algorithm, _WEAK_HASHES)
+        key = issuer.raw.public_key()
+    except _UNREADABLE:
+        return f"certificate {cert.label} is signed in a way that is not supported"
+    if weak:
+        return f"certificate {cert.label} is signed with MD5 or SHA-1, which are no longer accepted"
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
+        return f"the RSA key of {issuer.label} has fewer than {_MIN_RSA_BITS} bits"
+    if not cert.is_signed_by(issuer):
+        return f"certificate {cert.label} names {issuer.label} as its issuer but was not signed by that key"
+    return None
+
+
+class _Walk:
+    """A depth-first search from a leaf to an anchor, with a limit on signature checks."""
+
+    def __init__(self, helpers: Sequence[Cert], anchors: Sequence[Cert], now: datetime, usage: Usage | None) -> None:
+        self.anchors = frozenset(anchors)
+        self.now, self.usage = now, usage
+        self.checks_left = _MAX_SIGNATURE_CHECKS
+        self.problem, self.problem_rank = "", -1
+        self.by_subject: dict[bytes | None, list[Cert]] = {}
+        for cert in dict.fromkeys([*anchors, *helpers]):
+            self.by_subject.setdefault(cert.subject_der, []).append(cert)
+
+    def note(self, rank: int, problem: str) -> None:
+        if rank > self.problem_rank:
+            self.problem, self.problem_rank = problem, rank
+
+    def up(self, chain: list[Cert]) -> list[Cert] | None:
+        """Extend `chain` (leaf first) up to an anchor; None when no way leads there."""
+        cert = chain[-1]
+        if cert in self.anchors:
+            return chain
+        rank = 2 * len(chain)
+        self.note(rank, self.unknown_issuer(cert))
+        for issuer in self.issuers_of(cert):
+            if issuer in chain:
+                continue
+            if problem := self.issuer_problem(cert, issuer, len(chain) - 1):
+                self.note(rank + 1, problem)
+            elif found := self.up([*chain, issuer]):
+                return found
+        return None
+
+    def issuers_of(self, cert: Cert) -> list[Cert]:
+        name = cert.issuer_der
+        return [] if name is None else self.by_subject.get(name, [])
+
+    def unknown_issuer(self, cert: Cert) -> str:
+        if cert.names_as_issuer(cert):
+            return f"certificate {cert.label} is self-signed and not among the trusted ones"
+        return (
+            f"certificate {cert.label} is issued by {cert.issuer_label}, which is not among "
+            "the trusted certificates and was not sent along"
+        )
+
+    def issuer_problem(self, cert: Cert, issuer: Cert, below: int) -> str | None:
+        """Why `issuer` may not have issued `cert`; `below`: certificates between it and the leaf."""
+        if problem := authority_problem(issuer, below):
+            return problem
+        if problem := _date_problem(issuer, self.now) or _form_problem(issuer, self.usage):
+            return problem
+        self.checks_left -= 1
+        if self.checks_left < 0:
+            return f"certificate {cert.label} comes with too many possible issuers"
+        return _signature_problem(cert, issuer)
+
+
+def authority_problem(issuer: Cert, below: int) -> str | None:
+    """RFC 5280 4.2.1.3 and 4.2.1.9: may it sign certificates, and how deep."""
+    constraints = issuer.extension(x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        return f"{issuer.label} is not a CA and cannot issue certificates"
+    usage = issuer.extension(x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        return f"the key usage of {issuer.label} does not allow it to issue certificates"
+    if constraints.path_length is not None and below > constraints.path_length:
+        return f"{issuer.label} does not allow {below} CAs below it"
+    return None
+
+
+def verify_chain(
+    leaf: Cert,
+    intermediates: Sequence[Cert],
+    anchors: Sequence[Cert],
+    *,
+    now: datetime,
+    check_expiry: bool = True,
+    usage: Usage | None = "client",
+) -> list[Cert]:
+    """Find the way from a leaf to a trusted certificate.
+
+    intermediates: what the client sent along, in any order. anchors: the trusted ones; they may be
+    intermediates, and a leaf that is itself an anchor is accepted. now: aware. check_expiry: whether
+    the leaf's own dates count; those of the CAs always do. usage: "client" wants client
+    authentication where an extended key usage is present, anywhere in the chain.
+    Returns the chain, leaf first, anchor last. Raises Untrusted with the reason.
+    Source: RFC 5280 6.1; recorded answers of POST /enroll?method=ca (enroll_ca.json).
+    """
+    walk = _Walk(intermediates, anchors, now, usage)
+    chain = walk.up([leaf])
+    if chain is None:
+        raise Untrusted(walk.problem)
+    problem = _date_problem(leaf, now) if check_expiry else None
+    if problem := problem or _form_problem(leaf, usage):
+        raise Untrusted(problem)
+    return chain
