@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -22,29 +23,77 @@ import pki
 import store
 import tls
 import tokens
-from api import console, engine, health, openapi, rows
+from api import console, engine, fabric_table, health, metrics, openapi, rows
 from api.entities import ENTITIES, TABLE
-from domain import auth, authenticators, cas, enrollment, identities, ids, roots, routers, setup
+from api.resource import Action
+from domain import (
+    auth,
+    authenticators,
+    cas,
+    controller_settings,
+    database,
+    enrollment,
+    fabric,
+    identities,
+    ids,
+    mfa,
+    oidc,
+    posture,
+    posture_checks,
+    roots,
+    routers,
+    services,
+    session_certificates,
+    sessions,
+    setup,
+    token_enrollment,
+)
 from domain.context import VERSION, Controller
+from domain.jwks import KeyStore
 from migrations import MIGRATIONS
 
 log = logging.getLogger("zitilite")
-MODULES = (roots, auth, identities, authenticators, enrollment, cas, routers)
+MODULES = (
+    roots,
+    auth,
+    mfa,
+    session_certificates,
+    oidc,
+    identities,
+    authenticators,
+    enrollment,
+    token_enrollment,
+    cas,
+    routers,
+    services,
+    sessions,
+    posture,
+    posture_checks,
+    controller_settings,
+    database,
+    fabric,
+)
 WATCH_SECONDS = 30
 
 
-def create_app(ctrl: Controller) -> Flask:
-    """The WSGI application: every row and action of the table, the specs, health and the console."""
-    app = Flask("zitilite", static_folder=None)
+def operations() -> list[Action]:
+    """Everything the controller serves: the actions of the modules and of the table, and the documents of both."""
     actions = [a for module in MODULES for a in module.ACTIONS]
     actions += [a for entity in ENTITIES for a in rows.actions(entity, TABLE)]
+    actions += [a for entity in fabric_table.ENTITIES for a in rows.actions(entity, fabric_table.TABLE)]
     actions.append(rows.current_identity(TABLE))
-    actions += openapi.actions(actions)
-    engine.install(app, ctrl, actions)
+    return actions + openapi.actions(actions)
+
+
+def create_app(ctrl: Controller) -> Flask:
+    """The WSGI application: every operation, health and the console."""
+    app = Flask("zitilite", static_folder=None)
+    engine.install(app, ctrl, operations())
     health.install(app)
+    metrics.install(app, ctrl)
     console.install(app, Path(__file__).parent / "static")
     engine.access_log(app)
-    app.wsgi_app = engine.PathNormal(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = engine.PathNormal(app.wsgi_app, oidc=ctrl.settings.oidc == "on")  # type: ignore[method-assign]
     return app
 
 
@@ -52,6 +101,7 @@ def create_app(ctrl: Controller) -> Flask:
 
 
 def now() -> datetime:
+    """The time of the certificates' clock."""
     return datetime.now(UTC)
 
 
@@ -94,8 +144,9 @@ def run(settings: config.Settings) -> int:
         first = setup.is_new()
         password = setup.first_start(settings.admin_user, settings.admin_password) if first else ""
         ctrl, server = _listen(settings, folder)
+        stopping = _stop_on_signals(server)
         _announce(settings, ctrl, folder, password)
-        _serve(ctrl, server)
+        _serve(ctrl, server, stopping)
     finally:
         store.close()
         lock.release()
@@ -112,6 +163,7 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         addresses=settings.advertised(asked.port),
         instance_id=ids.session_id(),
         signer=tokens.Signer(authority.signing_key),
+        jwks=KeyStore(private_addresses=settings.jwks_private_addresses == "on"),
         network_id=setup.network_id(),
     )
     server = tls.create_server(
@@ -137,15 +189,19 @@ def _announce(settings: config.Settings, ctrl: Controller, folder: Path, passwor
     sys.stdout.flush()
 
 
-def _serve(ctrl: Controller, server: tls.TlsServer) -> None:
+def _stop_on_signals(server: tls.TlsServer) -> threading.Event:
     stopping = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
-        stopping.set()
+        # Nothing here may take a lock that a second signal would want again (an Event's, for one).
         server.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    return stopping
+
+
+def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
     watcher = threading.Thread(target=_watch, args=(ctrl, server, stopping), name="watch", daemon=True)
     watcher.start()
     server.run()
@@ -161,7 +217,7 @@ def _watch(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -
                 server.swap_certificate(ctrl.authority.tls_material())
                 log.info("the server certificate was renewed")
         except pki.PkiError as e:
-            log.error("the server certificate could not be renewed: %s", e)
+            log.error("the server certificate could not be renewed: %s", e)  # noqa: TRY400 - the reason says it all
         check_advertised(ctrl)
         stopping.wait(WATCH_SECONDS)
 
@@ -197,6 +253,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, logger, message, and the traceback where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Make the line of one record."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -216,6 +273,8 @@ def set_up_logging(settings: config.Settings) -> None:
     handler.setFormatter(JsonLines() if settings.log_format == "json" else plain)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.getLogger("waitress").setLevel(logging.ERROR)
+    # At level debug it would write every statement with its values: tokens, sessions, password hashes.
+    logging.getLogger("peewee").setLevel(logging.INFO)
 
 
 # --- command line
@@ -239,14 +298,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def show_settings(settings: config.Settings) -> int:
+    """Print each setting, its effective value and its source; of secrets only whether they are set."""
     for s in config.SETTINGS:
         value = settings.values[s.name]
-        shown = "(set)" if s.secret and value else ", ".join(map(str, value)) if isinstance(value, tuple) and s.repeatable else value
-        print(f"{s.name:28} {shown!s:28} {settings.sources[s.name]}")
+        if s.secret and value:
+            value = "(set)"
+        elif s.repeatable:
+            value = ", ".join(map(str, value))
+        print(f"{s.name:28} {'-' if value in ('', None) else value!s:28} {settings.sources[s.name]}")
     return 0
 
 
 def reset_password(settings: config.Settings, arguments: argparse.Namespace) -> int:
+    """Give the default administrator a new password, and end the sessions that the old one made."""
     if not (settings.data / "zitilite.db").exists():
         raise setup.SetupError(f"{settings.data} holds no controller: name its folder with --data")
     open_store(settings.data)
@@ -269,6 +333,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "admin":
             return reset_password(settings, arguments)
         return run(settings)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except config.SettingError as e:
         print(f"zitilite: {e}", file=sys.stderr)
         return 2

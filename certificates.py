@@ -223,6 +223,21 @@ class Cert:
         names = self.extension(x509.SubjectAlternativeName)
         return [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] if names else []
 
+    def token_key(self) -> tuple[CertificatePublicKeyTypes, str]:
+        """Give the public key, to be passed on to the JWT library, and its curve ("" for RSA).
+
+        Raises PkiError for a key that signs no tokens.
+        """
+        key = self.raw.public_key()
+        if isinstance(key, rsa.RSAPublicKey):
+            return key, ""
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            return key, "Ed25519"
+        curves = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in curves:
+            return key, curves[key.curve.name]
+        raise PkiError(f"the key of certificate {self.subject} signs no tokens")
+
     @functools.cached_property
     def public_key_print(self) -> str:
         """SHA-1 of the DER SubjectPublicKeyInfo, 40 lower-case hex digits.
@@ -293,14 +308,14 @@ class Cert:
             key_der(self.raw.public_key())
             len(self.raw.extensions)
         except _UNREADABLE as error:
-            raise BadCertificate("der", f"the certificate cannot be read: {error}") from error
+            raise BadCertificate("der", "x509: malformed certificate") from error
 
 
 def _parse_cert(der: bytes) -> Cert:
     try:
         cert = Cert(x509.load_der_x509_certificate(der))
     except _UNREADABLE as error:
-        raise BadCertificate("der", f"the certificate cannot be read: {error}") from error
+        raise BadCertificate("der", "x509: malformed certificate") from error
     cert.check_readable()
     return cert
 
@@ -446,7 +461,7 @@ def _parse_csr(der: bytes) -> x509.CertificateSigningRequest:
         try:
             return x509.load_der_x509_csr(_without_null(der))
         except _UNREADABLE:
-            raise BadCsr("der", f"the request cannot be read: {first}") from first
+            raise BadCsr("der", "the block is no certificate request, or it is damaged") from first
 
 
 def _csr_der(data: str | bytes) -> bytes:
@@ -490,10 +505,17 @@ def load_csr(data: str | bytes) -> Csr:
         _check_key(request.public_key())
         valid = request.is_signature_valid
     except (InvalidSignature, *_UNREADABLE) as error:
-        raise BadCsr("der", f"the request cannot be read: {error}") from error
+        raise BadCsr("der", "the certificate request is damaged") from error
     if not valid:
-        raise BadCsr("signature", "CSR signature validation failed")
+        raise BadCsr("signature", f"CSR signature validation failed: {_failed_check(request.public_key())}")
     return Csr(request)
+
+
+def _failed_check(key: CertificatePublicKeyTypes) -> str:
+    # In the words that enrollers have seen since the Go controller (enroll_ott.json).
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "x509: ECDSA verification failure"
+    return "crypto/rsa: verification error" if isinstance(key, rsa.RSAPublicKey) else "x509: verification failure"
 
 
 def find_leaf(certs: Sequence[Cert]) -> Cert:

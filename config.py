@@ -92,8 +92,21 @@ def _trust_domain(value: str) -> str:
     return value
 
 
+def _between(lo: int, hi: int, *, empty: bool = False) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not (lo <= len(value) <= hi or (empty and not value)):
+            raise ValueError(f"'{value}' does not have {lo} to {hi} characters")
+        return value
+
+    return check
+
+
 def _path(value: str) -> Path:
     return Path(value).expanduser()
+
+
+def _optional_path(value: str) -> Path | None:
+    return Path(value).expanduser() if value else None
 
 
 KEYS = ("P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096")
@@ -112,16 +125,18 @@ class Setting:
 
     @property
     def flag(self) -> str:
+        """Its name on the command line."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def variable(self) -> str:
+        """Its name in the environment."""
         return PREFIX + self.name.upper()
 
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("data", _path, "zitilite-data", "folder for the database, the keys and the lock"),
-    Setting("config", _path, "", "settings file (TOML); DATA/zitilite.toml when it exists"),
+    Setting("config", _optional_path, "", "settings file (TOML); DATA/zitilite.toml when it exists"),
     Setting("listen", address, "0.0.0.0:1280", "HOST:PORT to listen on; port 0 takes a free one"),
     Setting(
         "advertise",
@@ -131,14 +146,27 @@ SETTINGS: tuple[Setting, ...] = (
         "server certificate (default: this machine's address)",
         repeatable=True,
     ),
-    Setting("admin_user", str, "admin", "name of the administrator made on the first start"),
-    Setting("admin_password", str, "", "its password, first start only (default: random, printed once)", secret=True),
+    Setting("admin_user", _between(4, 100), "admin", "name of the administrator made on the first start"),
+    Setting(
+        "admin_password",
+        _between(5, 100, empty=True),
+        "",
+        "its password of 5 to 100 characters, first start only (default: random, printed once)",
+        secret=True,
+    ),
     Setting("trust_domain", _trust_domain, "", "SPIFFE trust domain of issued certificates (default: made once)"),
     Setting("identity_certificate_days", _positive, 365, "days an identity's certificate is valid"),
     Setting("router_certificate_days", _positive, 365, "days a router's certificates are valid"),
     Setting("enrollment_minutes", _positive, 180, "minutes an identity's enrollment token is valid"),
     Setting("router_enrollment_minutes", _positive, 180, "minutes a router's enrollment token is valid"),
     Setting("session_minutes", _positive, 30, "minutes an API session lives"),
+    Setting("oidc", _choice("on", "off"), "on", "serve and announce OIDC logins: on or off"),
+    Setting(
+        "jwks_private_addresses",
+        _choice("on", "off"),
+        "off",
+        "fetch keys of external JWT signers from private addresses and over http, too: on or off",
+    ),
     Setting("ca_key", _choice(*KEYS), "P-256", "key of root and intermediate: " + ", ".join(KEYS)),
     Setting("server_key", _choice(*KEYS), "RSA-2048", "key of the server certificate, which also signs tokens"),
     Setting("signing_cert", str, "", "own CA instead of the made one: PEM with the signing certificate and its chain"),
@@ -147,6 +175,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server_cert_key", str, "", "own server certificate: PEM with its key"),
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("threads", _positive, 8, "worker threads"),
+    Setting("metrics", _choice("off", "on"), "off", "on: /metrics answers everybody, in the Prometheus text format"),
     Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
     Setting("log_format", _choice("text", "json"), "text", "text, or json for one JSON object a line"),
 )
@@ -208,9 +237,30 @@ def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = Non
                 dest=s.name,
                 action="append" if s.repeatable else "store",
                 metavar="…",
-                default=None,
+                # Not None: a flag before the command must not be overwritten by its absence after it.
+                default=argparse.SUPPRESS,
                 help=f"{s.help}{shown} [{s.variable}]",
             )
+
+
+def reference() -> str:
+    """The settings as a Markdown table: what `docs/settings.md` holds."""
+    lines = [
+        "# Settings",
+        "",
+        "Each can be a flag, an environment variable or a key in the settings file",
+        "(TOML, `DATA/zitilite.toml` or `--config`).",
+        "A flag wins over the variable, the variable over the file, the file over the default.",
+        "`zitilite settings` prints the effective values and where each came from.",
+        "This page is made from the table in `config.py` by `make docs`.",
+        "",
+        "| flag | variable | key | default | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for s in SETTINGS:
+        default = f"`{s.default}`" if s.default != "" else "-"
+        lines.append(f"| `{s.flag}` | `{s.variable}` | `{s.name}` | {default} | {s.help} |")
+    return "\n".join(lines) + "\n"
 
 
 def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -224,8 +274,8 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     sources: dict[str, str] = {}
     for name in ("data", "config"):
         values[name], sources[name] = _pick(_BY_NAME[name], flags, environ, {}, "")
-    file = values["config"] if sources["config"] != "default" else values["data"] / "zitilite.toml"
-    content = _read_file(file, must_exist=sources["config"] != "default")
+    file = values["config"] or values["data"] / "zitilite.toml"
+    content = _read_file(file, must_exist=values["config"] is not None)
     for s in SETTINGS:
         if s.name not in values:
             values[s.name], sources[s.name] = _pick(s, flags, environ, content, str(file))
@@ -246,8 +296,8 @@ def _pick(
     try:
         return s.convert(raw), source
     except (ValueError, TypeError) as e:
-        shown = "" if s.secret else f": {e}"
-        raise SettingError(f"setting '{s.name}' from {source} cannot be used{shown}") from None
+        shown = s.help if s.secret else e
+        raise SettingError(f"setting '{s.name}' from {source} cannot be used: {shown}") from None
 
 
 def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:

@@ -20,13 +20,13 @@ _V1 = (
     '"permissions" TEXT NOT NULL, "role_attributes" TEXT NOT NULL, "env_info" TEXT NOT NULL, '
     '"sdk_info" TEXT NOT NULL, "disabled_at" INTEGER, "disabled_until" INTEGER, "failed_logins" '
     'INTEGER NOT NULL, "ca" TEXT, FOREIGN KEY ("auth_policy_id") REFERENCES "auth_policy" ("id") ON '
-    'DELETE RESTRICT)',
+    "DELETE RESTRICT)",
     'CREATE UNIQUE INDEX "identity_name" ON "identity" ("name")',
     'CREATE UNIQUE INDEX "identity_external_id" ON "identity" ("external_id")',
     'CREATE INDEX "identity_auth_policy_id" ON "identity" ("auth_policy_id")',
-    'CREATE TABLE "identity_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, PRIMARY '
+    'CREATE TABLE "identity_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, PRIMARY '
     'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "identity" ("id") ON DELETE '
-    'CASCADE) WITHOUT ROWID',
+    "CASCADE) WITHOUT ROWID",
     'CREATE INDEX "identity_attribute_entity_id" ON "identity_attribute" ("entity_id")',
     'CREATE TABLE "ca" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, "updated_at" '
     'INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT NOT NULL, '
@@ -34,7 +34,7 @@ _V1 = (
     '"verification_token" TEXT NOT NULL, "is_auth_enabled" INTEGER NOT NULL, '
     '"is_auto_ca_enrollment_enabled" INTEGER NOT NULL, "is_ott_ca_enrollment_enabled" INTEGER NOT '
     'NULL, "identity_roles" TEXT NOT NULL, "identity_name_format" TEXT NOT NULL, "external_id_claim" '
-    'TEXT)',
+    "TEXT)",
     'CREATE UNIQUE INDEX "ca_name" ON "ca" ("name")',
     'CREATE UNIQUE INDEX "ca_fingerprint" ON "ca" ("fingerprint")',
     'CREATE UNIQUE INDEX "ca_verification_token" ON "ca" ("verification_token")',
@@ -48,25 +48,24 @@ _V1 = (
     '"last_extend_rolled_keys" INTEGER NOT NULL, "last_auth_resolved_to_root" INTEGER NOT NULL, '
     '"unverified_cert_pem" TEXT, "unverified_cert_fingerprint" TEXT, FOREIGN KEY ("identity_id") '
     'REFERENCES "identity" ("id") ON DELETE CASCADE, FOREIGN KEY ("ca_id") REFERENCES "ca" ("id") ON '
-    'DELETE SET NULL)',
+    "DELETE SET NULL)",
     'CREATE INDEX "authenticator_identity_id" ON "authenticator" ("identity_id")',
     'CREATE UNIQUE INDEX "authenticator_updb_username" ON "authenticator" ("updb_username")',
     'CREATE UNIQUE INDEX "authenticator_cert_fingerprint" ON "authenticator" ("cert_fingerprint")',
     'CREATE INDEX "authenticator_ca_id" ON "authenticator" ("ca_id")',
-    'CREATE UNIQUE INDEX "authenticator_identity_id_method" ON "authenticator" ("identity_id", '
-    '"method")',
+    'CREATE UNIQUE INDEX "authenticator_identity_id_method" ON "authenticator" ("identity_id", "method")',
     'CREATE TABLE "router" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "kind" TEXT '
     'NOT NULL, "name" TEXT NOT NULL, "cost" INTEGER NOT NULL, "no_traversal" INTEGER NOT NULL, '
     '"disabled" INTEGER NOT NULL, "app_data" TEXT NOT NULL, "configs" TEXT NOT NULL, '
     '"ctrl_chan_listeners" TEXT, "role_attributes" TEXT NOT NULL, "is_tunneler_enabled" INTEGER NOT '
     'NULL, "is_verified" INTEGER NOT NULL, "fingerprint" TEXT, "cert_pem" TEXT, "cert_expires_at" '
-    'INTEGER)',
+    "INTEGER)",
     'CREATE UNIQUE INDEX "router_name" ON "router" ("name")',
     'CREATE UNIQUE INDEX "router_fingerprint" ON "router" ("fingerprint")',
-    'CREATE TABLE "router_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, PRIMARY '
+    'CREATE TABLE "router_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, PRIMARY '
     'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "router" ("id") ON DELETE '
-    'CASCADE) WITHOUT ROWID',
+    "CASCADE) WITHOUT ROWID",
     'CREATE INDEX "router_attribute_entity_id" ON "router_attribute" ("entity_id")',
     'CREATE TABLE "enrollment" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "method" TEXT '
@@ -84,11 +83,51 @@ _V1 = (
     'NOT NULL, "identity_id" TEXT NOT NULL, "authenticator" TEXT NOT NULL, "ca" TEXT, "ip_address" '
     'TEXT NOT NULL, "config_types" TEXT NOT NULL, "last_activity_at" INTEGER NOT NULL, "expires_at" '
     'INTEGER NOT NULL, "improper_client_cert_chain" INTEGER NOT NULL, "is_cert_extendable" INTEGER '
-    'NOT NULL, FOREIGN KEY ("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE)',
+    'NOT NULL, "mfa_required" INTEGER NOT NULL, "mfa_complete" INTEGER NOT NULL, "mfa_passed_at" '
+    'INTEGER, "totp_pending" INTEGER NOT NULL, "signer_pending" TEXT, "oidc_client" TEXT, FOREIGN KEY '
+    '("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE)',
     'CREATE UNIQUE INDEX "api_session_token" ON "api_session" ("token")',
     'CREATE INDEX "api_session_identity_id" ON "api_session" ("identity_id")',
     'CREATE INDEX "api_session_ca" ON "api_session" ("ca")',
     'CREATE INDEX "api_session_expires_at" ON "api_session" ("expires_at")',
+    'CREATE TABLE "session_certificate" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
+    'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, '
+    '"session_id" TEXT NOT NULL, "certificate" TEXT NOT NULL, "fingerprint" TEXT NOT NULL, "subject" '
+    'TEXT NOT NULL, "valid_from" INTEGER NOT NULL, "valid_to" INTEGER NOT NULL, FOREIGN KEY '
+    '("session_id") REFERENCES "api_session" ("id") ON DELETE CASCADE)',
+    'CREATE INDEX "session_certificate_session_id" ON "session_certificate" ("session_id")',
+    'CREATE TABLE "mfa" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, "updated_at" '
+    'INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "identity_id" TEXT NOT '
+    'NULL, "secret" TEXT NOT NULL, "recovery_codes" TEXT NOT NULL, "is_verified" INTEGER NOT NULL, '
+    '"failures" INTEGER NOT NULL, "failing_since" INTEGER, FOREIGN KEY ("identity_id") REFERENCES '
+    '"identity" ("id") ON DELETE CASCADE)',
+    'CREATE UNIQUE INDEX "mfa_identity_id" ON "mfa" ("identity_id")',
+    'CREATE TABLE "oidc_request" ("id" TEXT NOT NULL PRIMARY KEY, "expires_at" INTEGER NOT NULL, '
+    '"client" TEXT NOT NULL, "redirect_uri" TEXT NOT NULL, "scopes" TEXT NOT NULL, "state" TEXT NOT '
+    'NULL, "nonce" TEXT NOT NULL, "code_challenge" TEXT NOT NULL, "config_types" TEXT NOT NULL, '
+    '"code_hash" TEXT, "identity_id" TEXT, "authenticator" TEXT NOT NULL, "ca" TEXT, "amr" TEXT NOT '
+    'NULL, "authenticated_at" INTEGER NOT NULL, "totp_pending" INTEGER NOT NULL, "signer_pending" '
+    'TEXT, "certificate" TEXT, "is_cert_extendable" INTEGER NOT NULL, "improper_client_cert_chain" '
+    'INTEGER NOT NULL, "csr" TEXT, "env_info" TEXT NOT NULL, "sdk_info" TEXT NOT NULL, FOREIGN KEY '
+    '("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE)',
+    'CREATE INDEX "oidc_request_expires_at" ON "oidc_request" ("expires_at")',
+    'CREATE UNIQUE INDEX "oidc_request_code_hash" ON "oidc_request" ("code_hash")',
+    'CREATE INDEX "oidc_request_identity_id" ON "oidc_request" ("identity_id")',
+    'CREATE TABLE "external_jwt_signer" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
+    'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" '
+    'TEXT NOT NULL, "issuer" TEXT NOT NULL, "audience" TEXT NOT NULL, "enabled" INTEGER NOT NULL, '
+    '"cert_pem" TEXT, "fingerprint" TEXT, "common_name" TEXT, "not_before" INTEGER, "not_after" '
+    'INTEGER, "kid" TEXT, "jwks_endpoint" TEXT, "claims_property" TEXT NOT NULL, "use_external_id" '
+    'INTEGER NOT NULL, "external_auth_url" TEXT, "client_id" TEXT, "scopes" TEXT NOT NULL, '
+    '"target_token" TEXT NOT NULL, "enroll_to_cert_enabled" INTEGER NOT NULL, '
+    '"enroll_to_token_enabled" INTEGER NOT NULL, "enroll_name_claims_selector" TEXT NOT NULL, '
+    '"enroll_attribute_claims_selector" TEXT, "enroll_auth_policy_id" TEXT NOT NULL, FOREIGN KEY '
+    '("enroll_auth_policy_id") REFERENCES "auth_policy" ("id") ON DELETE RESTRICT)',
+    'CREATE UNIQUE INDEX "external_jwt_signer_name" ON "external_jwt_signer" ("name")',
+    'CREATE UNIQUE INDEX "external_jwt_signer_issuer" ON "external_jwt_signer" ("issuer")',
+    'CREATE UNIQUE INDEX "external_jwt_signer_fingerprint" ON "external_jwt_signer" ("fingerprint")',
+    'CREATE UNIQUE INDEX "external_jwt_signer_kid" ON "external_jwt_signer" ("kid")',
+    'CREATE INDEX "external_jwt_signer_enroll_auth_policy_id" ON "external_jwt_signer" ("enroll_auth_policy_id")',
     'CREATE TABLE "config_type" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
     'NOT NULL, "schema" TEXT, "target" TEXT)',
@@ -102,16 +141,17 @@ _V1 = (
     'CREATE TABLE "service" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
     'NOT NULL, "encryption_required" INTEGER NOT NULL, "max_idle_time_millis" INTEGER NOT NULL, '
-    '"terminator_strategy" TEXT NOT NULL, "role_attributes" TEXT NOT NULL)',
+    '"terminator_strategy" TEXT NOT NULL, "role_attributes" TEXT NOT NULL, "is_fabric_only" INTEGER '
+    "NOT NULL)",
     'CREATE UNIQUE INDEX "service_name" ON "service" ("name")',
-    'CREATE TABLE "service_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, PRIMARY '
+    'CREATE TABLE "service_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, PRIMARY '
     'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "service" ("id") ON DELETE '
-    'CASCADE) WITHOUT ROWID',
+    "CASCADE) WITHOUT ROWID",
     'CREATE INDEX "service_attribute_entity_id" ON "service_attribute" ("entity_id")',
     'CREATE TABLE "service_config" ("service_id" TEXT NOT NULL, "config_id" TEXT NOT NULL, PRIMARY '
     'KEY ("service_id", "config_id"), FOREIGN KEY ("service_id") REFERENCES "service" ("id") ON '
     'DELETE CASCADE, FOREIGN KEY ("config_id") REFERENCES "config" ("id") ON DELETE CASCADE) WITHOUT '
-    'ROWID',
+    "ROWID",
     'CREATE INDEX "service_config_config_id" ON "service_config" ("config_id")',
     'CREATE TABLE "identity_service_config" ("identity_id" TEXT NOT NULL, "service_id" TEXT NOT NULL, '
     '"config_id" TEXT NOT NULL, PRIMARY KEY ("identity_id", "service_id", "config_id"), FOREIGN KEY '
@@ -125,7 +165,7 @@ _V1 = (
     'NOT NULL, "type" TEXT NOT NULL, "version" INTEGER NOT NULL, "role_attributes" TEXT NOT NULL, '
     '"properties" TEXT NOT NULL)',
     'CREATE UNIQUE INDEX "posture_check_name" ON "posture_check" ("name")',
-    'CREATE TABLE "posture_check_attribute" ("entity_id" TEXT NOT NULL, "attribute" TEXT NOT NULL, '
+    'CREATE TABLE "posture_check_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, '
     'PRIMARY KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "posture_check" '
     '("id") ON DELETE CASCADE) WITHOUT ROWID',
     'CREATE INDEX "posture_check_attribute_entity_id" ON "posture_check_attribute" ("entity_id")',
@@ -137,21 +177,51 @@ _V1 = (
     'CREATE TABLE "edge_router_policy" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
     'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" '
     'TEXT NOT NULL, "semantic" TEXT NOT NULL, "identity_roles" TEXT NOT NULL, "edge_router_roles" '
-    'TEXT NOT NULL)',
+    "TEXT NOT NULL)",
     'CREATE UNIQUE INDEX "edge_router_policy_name" ON "edge_router_policy" ("name")',
     'CREATE TABLE "service_edge_router_policy" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER '
     'NOT NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, '
     '"name" TEXT NOT NULL, "semantic" TEXT NOT NULL, "service_roles" TEXT NOT NULL, '
     '"edge_router_roles" TEXT NOT NULL)',
     'CREATE UNIQUE INDEX "service_edge_router_policy_name" ON "service_edge_router_policy" ("name")',
-    'CREATE TABLE "policy_role" ("policy" TEXT NOT NULL, "policy_kind" TEXT NOT NULL, "side" TEXT NOT '
-    'NULL, "role" TEXT NOT NULL, "match_all" INTEGER NOT NULL, PRIMARY KEY ("side", "role", '
+    'CREATE TABLE "policy_role" ("side" TEXT NOT NULL, "role" TEXT NOT NULL, "policy" TEXT NOT NULL, '
+    '"policy_kind" TEXT NOT NULL, "match_all" INTEGER NOT NULL, PRIMARY KEY ("side", "role", '
     '"policy")) WITHOUT ROWID',
     'CREATE INDEX "policy_role_policy" ON "policy_role" ("policy")',
-    'CREATE TABLE "policy_member" ("policy" TEXT NOT NULL, "policy_kind" TEXT NOT NULL, "side" TEXT '
-    'NOT NULL, "entity" TEXT NOT NULL, PRIMARY KEY ("policy", "side", "entity")) WITHOUT ROWID',
-    'CREATE UNIQUE INDEX "policy_member_side_entity_policy" ON "policy_member" ("side", "entity", '
-    '"policy")',
+    'CREATE TABLE "policy_member" ("policy" TEXT NOT NULL, "side" TEXT NOT NULL, "entity" TEXT NOT '
+    'NULL, "policy_kind" TEXT NOT NULL, PRIMARY KEY ("policy", "side", "entity")) WITHOUT ROWID',
+    'CREATE UNIQUE INDEX "policy_member_side_entity_policy" ON "policy_member" ("side", "entity", "policy")',
+    'CREATE TABLE "terminator" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "service_id" '
+    'TEXT NOT NULL, "router_id" TEXT NOT NULL, "binding" TEXT NOT NULL, "address" TEXT NOT NULL, '
+    '"cost" INTEGER NOT NULL, "precedence" TEXT NOT NULL, "instance_id" TEXT NOT NULL, '
+    '"instance_secret" TEXT NOT NULL, "host_id" TEXT NOT NULL, FOREIGN KEY ("service_id") REFERENCES '
+    '"service" ("id") ON DELETE CASCADE, FOREIGN KEY ("router_id") REFERENCES "router" ("id") ON '
+    "DELETE CASCADE)",
+    'CREATE INDEX "terminator_service_id" ON "terminator" ("service_id")',
+    'CREATE INDEX "terminator_router_id" ON "terminator" ("router_id")',
+    'CREATE TABLE "session" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, '
+    '"api_session_id" TEXT NOT NULL, "service_id" TEXT NOT NULL, "type" TEXT NOT NULL, FOREIGN KEY '
+    '("api_session_id") REFERENCES "api_session" ("id") ON DELETE CASCADE, FOREIGN KEY ("service_id") '
+    'REFERENCES "service" ("id") ON DELETE CASCADE)',
+    'CREATE INDEX "session_service_id" ON "session" ("service_id")',
+    'CREATE UNIQUE INDEX "session_api_session_id_service_id_type" ON "session" ("api_session_id", '
+    '"service_id", "type")',
+    'CREATE TABLE "posture_report" ("identity_id" TEXT NOT NULL, "subject" TEXT NOT NULL, "check_id" '
+    'TEXT NOT NULL, "value" TEXT NOT NULL, "updated_at" INTEGER NOT NULL, PRIMARY KEY ("identity_id", '
+    '"subject"), FOREIGN KEY ("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE) WITHOUT '
+    "ROWID",
+    'CREATE TABLE "endpoint_state" ("api_session_id" TEXT NOT NULL PRIMARY KEY, "woken_at" INTEGER, '
+    '"unlocked_at" INTEGER, FOREIGN KEY ("api_session_id") REFERENCES "api_session" ("id") ON DELETE '
+    "CASCADE)",
+    'CREATE TABLE "failed_service_request" ("id" INTEGER NOT NULL PRIMARY KEY, "identity_id" TEXT NOT '
+    'NULL, "at" INTEGER NOT NULL, "document" TEXT NOT NULL, FOREIGN KEY ("identity_id") REFERENCES '
+    '"identity" ("id") ON DELETE CASCADE)',
+    'CREATE INDEX "failed_service_request_identity_id" ON "failed_service_request" ("identity_id")',
+    'CREATE TABLE "controller_setting" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
+    'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "oidc" '
+    "TEXT)",
     'CREATE TABLE "revocation" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "type" TEXT '
     'NOT NULL, "expires_at" INTEGER NOT NULL)',

@@ -2,6 +2,9 @@
 
 Times are integers, milliseconds since the epoch (UTC). JSON documents are compact text. Role
 attributes and policy memberships are index tables, so that filters on them are look-ups.
+
+In tables without rowid the columns of the key come first and in its order: SQLite 3.40's integrity
+check takes them for missing otherwise.
 """
 
 from __future__ import annotations
@@ -18,20 +21,24 @@ class JsonField(pw.TextField):
     """A JSON document kept as compact text."""
 
     def db_value(self, value: Any) -> str | None:
+        """The text to store."""
         return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
     def python_value(self, value: str | None) -> Any:
+        """The document from its text."""
         return None if value is None else json.loads(value)
 
 
 class Base(pw.Model):
+    """What all tables share."""
+
     class Meta:
         database = store.database
         legacy_table_names = False
 
 
 class Meta(Base):
-    """Facts about this installation: instance id, trust domain, …"""
+    """Facts about this installation, such as its instance id and trust domain."""
 
     key = pw.TextField(primary_key=True)
     value = pw.TextField()
@@ -48,12 +55,16 @@ class Entity(Base):
 
 
 class AuthPolicy(Entity):
+    """How identities may log in."""
+
     name = pw.TextField(unique=True)
     primary = JsonField()
     secondary = JsonField()
 
 
 class Identity(Entity):
+    """Who can log in: a person, a device, a router's tunneler."""
+
     name = pw.TextField(unique=True)
     type = pw.TextField(default="Default")
     is_admin = pw.BooleanField(default=False)
@@ -78,8 +89,8 @@ class Identity(Entity):
 class IdentityAttribute(Base):
     """Index of `Identity.role_attributes`."""
 
-    entity = pw.ForeignKeyField(Identity, on_delete="CASCADE", index=False)
     attribute = pw.TextField()
+    entity = pw.ForeignKeyField(Identity, on_delete="CASCADE", index=False)
 
     class Meta:
         primary_key = pw.CompositeKey("attribute", "entity")
@@ -157,8 +168,8 @@ class Router(Entity):
 class RouterAttribute(Base):
     """Index of `Router.role_attributes`."""
 
-    entity = pw.ForeignKeyField(Router, on_delete="CASCADE", index=False)
     attribute = pw.TextField()
+    entity = pw.ForeignKeyField(Router, on_delete="CASCADE", index=False)
 
     class Meta:
         primary_key = pw.CompositeKey("attribute", "entity")
@@ -198,38 +209,153 @@ class ApiSession(Entity):
     expires_at = pw.BigIntegerField(index=True)
     improper_client_cert_chain = pw.BooleanField(default=False)
     is_cert_extendable = pw.BooleanField(default=False)
+    mfa_required = pw.BooleanField(default=False)
+    mfa_complete = pw.BooleanField(default=False)
+    mfa_passed_at = pw.BigIntegerField(null=True)
+    totp_pending = pw.BooleanField(default=False)
+    signer_pending = pw.TextField(null=True)
+    oidc_client = pw.TextField(null=True)
+
+
+class SessionCertificate(Entity):
+    """A certificate that may speak for an API session: the one it was opened with, or a short-lived one of ours."""
+
+    session = pw.ForeignKeyField(ApiSession, on_delete="CASCADE")
+    certificate = pw.TextField()
+    fingerprint = pw.TextField()
+    subject = pw.TextField()
+    valid_from = pw.BigIntegerField()
+    valid_to = pw.BigIntegerField()
+
+
+class Mfa(Entity):
+    """An identity's second factor: the TOTP secret and the recovery codes that are left."""
+
+    identity = pw.ForeignKeyField(Identity, unique=True, on_delete="CASCADE")
+    secret = pw.TextField()
+    recovery_codes = JsonField()
+    is_verified = pw.BooleanField(default=False)
+    failures = pw.IntegerField(default=0)
+    failing_since = pw.BigIntegerField(null=True)
+
+
+class OidcRequest(Base):
+    """An OIDC login under way, from /oidc/authorize until its code is exchanged. Deleted by that exchange."""
+
+    id = pw.TextField(primary_key=True)
+    expires_at = pw.BigIntegerField(index=True)
+    client = pw.TextField()
+    redirect_uri = pw.TextField()
+    scopes = JsonField()
+    state = pw.TextField()
+    nonce = pw.TextField()
+    code_challenge = pw.TextField()
+    config_types = JsonField(default=list)
+    code_hash = pw.TextField(null=True, unique=True)
+    identity = pw.ForeignKeyField(Identity, null=True, on_delete="CASCADE")
+    authenticator = pw.TextField(default="")
+    ca = pw.TextField(null=True)
+    amr = JsonField(default=list)
+    authenticated_at = pw.BigIntegerField(default=0)
+    totp_pending = pw.BooleanField(default=False)
+    signer_pending = pw.TextField(null=True)
+    certificate = pw.TextField(null=True)
+    is_cert_extendable = pw.BooleanField(default=False)
+    improper_client_cert_chain = pw.BooleanField(default=False)
+    csr = pw.TextField(null=True)
+    env_info = JsonField(default=dict)
+    sdk_info = JsonField(default=dict)
+
+
+class ExternalJwtSigner(Entity):
+    """Whose tokens are taken for a login or an enrollment: its certificate, or where its keys are."""
+
+    name = pw.TextField(unique=True)
+    issuer = pw.TextField(unique=True)
+    audience = pw.TextField()
+    enabled = pw.BooleanField()
+    cert_pem = pw.TextField(null=True)
+    fingerprint = pw.TextField(null=True, unique=True)
+    common_name = pw.TextField(null=True)
+    not_before = pw.BigIntegerField(null=True)
+    not_after = pw.BigIntegerField(null=True)
+    kid = pw.TextField(null=True, unique=True)
+    jwks_endpoint = pw.TextField(null=True)
+    claims_property = pw.TextField()
+    use_external_id = pw.BooleanField(default=False)
+    external_auth_url = pw.TextField(null=True)
+    client_id = pw.TextField(null=True)
+    scopes = JsonField(default=list)
+    target_token = pw.TextField()
+    enroll_to_cert_enabled = pw.BooleanField(default=False)
+    enroll_to_token_enabled = pw.BooleanField(default=False)
+    enroll_name_claims_selector = pw.TextField()
+    enroll_attribute_claims_selector = pw.TextField(null=True)
+    enroll_auth_policy = pw.ForeignKeyField(AuthPolicy, on_delete="RESTRICT")
 
 
 class ConfigType(Entity):
+    """A kind of config, and the JSON Schema of its data."""
+
     name = pw.TextField(unique=True)
     schema = JsonField(null=True)
     target = pw.TextField(null=True)
 
 
 class Config(Entity):
+    """Data for the clients of services."""
+
     name = pw.TextField(unique=True)
     config_type = pw.ForeignKeyField(ConfigType, on_delete="RESTRICT")
     data = JsonField()
 
 
 class Service(Entity):
+    """What can be dialed and bound."""
+
     name = pw.TextField(unique=True)
     encryption_required = pw.BooleanField(default=True)
     max_idle_time_millis = pw.BigIntegerField(default=0)
     terminator_strategy = pw.TextField(default="smartrouting")
     role_attributes = JsonField(default=list)
+    is_fabric_only = pw.BooleanField(default=False)
 
 
 class ServiceAttribute(Base):
     """Index of `Service.role_attributes`."""
 
-    entity = pw.ForeignKeyField(Service, on_delete="CASCADE", index=False)
     attribute = pw.TextField()
+    entity = pw.ForeignKeyField(Service, on_delete="CASCADE", index=False)
 
     class Meta:
         primary_key = pw.CompositeKey("attribute", "entity")
         indexes = ((("entity",), False),)
         without_rowid = True
+
+
+class Terminator(Entity):
+    """Where a service ends: a router, and the address that the router hands its traffic to."""
+
+    service = pw.ForeignKeyField(Service, on_delete="CASCADE")
+    router = pw.ForeignKeyField(Router, on_delete="CASCADE")
+    binding = pw.TextField()
+    address = pw.TextField()
+    cost = pw.IntegerField(default=0)
+    precedence = pw.TextField(default="default")
+    instance_id = pw.TextField(default="")
+    instance_secret = pw.TextField(default="")
+    host_id = pw.TextField(default="")
+
+
+class Session(Entity):
+    """A service session: within an API session, leave to dial or to bind one service."""
+
+    api_session = pw.ForeignKeyField(ApiSession, on_delete="CASCADE", index=False)
+    service = pw.ForeignKeyField(Service, on_delete="CASCADE")
+    type = pw.TextField()
+
+    class Meta:
+        indexes = ((("api_session", "service", "type"), True),)
 
 
 class ServiceConfig(Base):
@@ -256,6 +382,8 @@ class IdentityServiceConfig(Base):
 
 
 class PostureCheck(Entity):
+    """A demand on the device of whoever dials or binds."""
+
     name = pw.TextField(unique=True)
     type = pw.TextField()
     version = pw.IntegerField(default=1)
@@ -266,8 +394,8 @@ class PostureCheck(Entity):
 class PostureCheckAttribute(Base):
     """Index of `PostureCheck.role_attributes`."""
 
-    entity = pw.ForeignKeyField(PostureCheck, on_delete="CASCADE", index=False)
     attribute = pw.TextField()
+    entity = pw.ForeignKeyField(PostureCheck, on_delete="CASCADE", index=False)
 
     class Meta:
         primary_key = pw.CompositeKey("attribute", "entity")
@@ -276,6 +404,8 @@ class PostureCheckAttribute(Base):
 
 
 class ServicePolicy(Entity):
+    """Who may dial or bind which services."""
+
     name = pw.TextField(unique=True)
     type = pw.TextField()
     semantic = pw.TextField()
@@ -285,6 +415,8 @@ class ServicePolicy(Entity):
 
 
 class EdgeRouterPolicy(Entity):
+    """Which identities may use which edge routers."""
+
     name = pw.TextField(unique=True)
     semantic = pw.TextField()
     identity_roles = JsonField(default=list)
@@ -292,6 +424,8 @@ class EdgeRouterPolicy(Entity):
 
 
 class ServiceEdgeRouterPolicy(Entity):
+    """Which services may be offered on which edge routers."""
+
     name = pw.TextField(unique=True)
     semantic = pw.TextField()
     service_roles = JsonField(default=list)
@@ -304,10 +438,10 @@ class PolicyRole(Base):
     `side` is which of the policy's lists it stands in: identity, service, router or posture.
     """
 
-    policy = pw.TextField()
-    policy_kind = pw.TextField()
     side = pw.TextField()
     role = pw.TextField()
+    policy = pw.TextField()
+    policy_kind = pw.TextField()
     match_all = pw.BooleanField()
 
     class Meta:
@@ -320,14 +454,50 @@ class PolicyMember(Base):
     """Who a policy's lists stand for, kept up to date under every change (domain/roles.py)."""
 
     policy = pw.TextField()
-    policy_kind = pw.TextField()
     side = pw.TextField()
     entity = pw.TextField()
+    policy_kind = pw.TextField()
 
     class Meta:
         primary_key = pw.CompositeKey("policy", "side", "entity")
         indexes = ((("side", "entity", "policy"), True),)
         without_rowid = True
+
+
+class PostureReport(Base):
+    """What an identity's endpoint last reported about itself: `domain`, `mac`, `os`, `process:PATH`."""
+
+    identity = pw.ForeignKeyField(Identity, on_delete="CASCADE", index=False)
+    subject = pw.TextField()
+    check_id = pw.TextField()
+    value = JsonField()
+    updated_at = pw.BigIntegerField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("identity", "subject")
+        without_rowid = True
+
+
+class EndpointState(Base):
+    """When the endpoint of an API session last woke up or was unlocked."""
+
+    api_session = pw.ForeignKeyField(ApiSession, on_delete="CASCADE", primary_key=True)
+    woken_at = pw.BigIntegerField(null=True)
+    unlocked_at = pw.BigIntegerField(null=True)
+
+
+class FailedServiceRequest(Base):
+    """A service session that posture checks refused; the last ones of each identity are kept."""
+
+    identity = pw.ForeignKeyField(Identity, on_delete="CASCADE")
+    at = pw.BigIntegerField()
+    document = JsonField()
+
+
+class ControllerSetting(Entity):
+    """Settings of one controller, or of all (`global`)."""
+
+    oidc = JsonField(null=True)
 
 
 class Revocation(Entity):
@@ -349,6 +519,10 @@ TABLES: tuple[type[Base], ...] = (
     RouterAttribute,
     Enrollment,
     ApiSession,
+    SessionCertificate,
+    Mfa,
+    OidcRequest,
+    ExternalJwtSigner,
     ConfigType,
     Config,
     Service,
@@ -362,5 +536,11 @@ TABLES: tuple[type[Base], ...] = (
     ServiceEdgeRouterPolicy,
     PolicyRole,
     PolicyMember,
+    Terminator,
+    Session,
+    PostureReport,
+    EndpointState,
+    FailedServiceRequest,
+    ControllerSetting,
     Revocation,
 )

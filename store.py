@@ -22,6 +22,8 @@ import peewee
 
 log = logging.getLogger("zitilite.store")
 
+IntegrityError = peewee.IntegrityError
+DatabaseError = peewee.DatabaseError
 database = peewee.SqliteDatabase(None)
 _write_lock = threading.RLock()
 
@@ -113,9 +115,43 @@ def write() -> Iterator[None]:
             yield
 
 
+@contextmanager
+def read() -> Iterator[None]:
+    """A read transaction: all that is read in it is of one moment, and nobody has to wait for it."""
+    with database.atomic("DEFERRED"):
+        yield
+
+
+def backup(target: Path) -> None:
+    """Write a consistent copy of the database to a new file with mode 0600, while it is in use.
+
+    Raises FileExistsError when there is one already; what was half written is removed.
+    """
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    # A connection of its own: one that holds a write transaction would wait for itself for ever.
+    source, copy = sqlite3.connect(database.database), sqlite3.connect(target)
+    try:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = delete")
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    finally:
+        copy.close()
+        source.close()
+
+
+def reindex() -> None:
+    """Build all indexes anew; repairs the ones that disagree with their tables."""
+    database.execute_sql("REINDEX")
+
+
 def check_integrity() -> str:
-    """SQLite's own quick check: `ok`, or the first problem it found."""
-    return str(database.execute_sql("PRAGMA quick_check(1)").fetchone()[0])
+    """SQLite's own check of pages and indexes: `ok`, or the first problem it found.
+
+    Not `quick_check`, which does not look into the indexes.
+    """
+    return str(database.execute_sql("PRAGMA integrity_check(1)").fetchone()[0])
 
 
 def close() -> None:

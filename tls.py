@@ -193,7 +193,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     lingering = False
     linger_left = 0
 
-    def __init__(self, server: "TlsServer", sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:  # noqa: A002 - waitress's name
+    def __init__(self, server: "TlsServer", sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
         self.tls_lock = threading.Lock()
         self.since = time.monotonic()
         super().__init__(server, sock, addr, adj, map=map)
@@ -505,7 +505,7 @@ def _address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
         # IPv4 first, since clients given `localhost` mostly mean it.
         family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
         return family, (str(address[0]), port)
-    return (socket.AF_INET if version == 4 else socket.AF_INET6), (name, port)  # noqa: PLR2004
+    return (socket.AF_INET if version == 4 else socket.AF_INET6), (name, port)
 
 
 def _listen(host: str, port: int, backlog: int) -> socket.socket:

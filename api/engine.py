@@ -33,7 +33,8 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _ESCAPED = re.compile("[<>&]")
 # JSON keeps these three only inside strings, so escaping the finished text is safe.
 _NAMED = re.compile(r"\{(\w+)\}")
-ROOTS = ("/edge/", "/fabric/", "/zitilite/", "/static/", "/console/", "/health-checks")
+OIDC_ROOT = "/oidc/"
+ROOTS = ("/edge/", "/.well-known/", "/fabric/", "/zitilite/", "/static/", "/console/", "/health-checks", "/metrics")
 
 
 class ExactRule(Rule):
@@ -41,7 +42,7 @@ class ExactRule(Rule):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.methods:
+        if self.methods and "HEAD" not in (kwargs.get("methods") or ()):
             self.methods.discard("HEAD")
 
 
@@ -54,14 +55,17 @@ def json_bytes(value: Any) -> bytes:
 class PathNormal:
     """WSGI middleware: what the API takes as the same path becomes the same path.
 
-    Doubled and trailing slashes go; `/edge/v1` and anything outside the known roots is client API.
+    Doubled and trailing slashes go; `/edge/v1` and anything outside the known roots is client API,
+    with OIDC switched off everything below `/oidc`, too.
     """
 
-    def __init__(self, app: Callable[..., Any]) -> None:
+    def __init__(self, app: Callable[..., Any], *, oidc: bool = True) -> None:
         self.app = app
+        self.roots = (*ROOTS, OIDC_ROOT) if oidc else ROOTS
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        path = normal_path(environ.get("PATH_INFO", "/"))
+        """Answer one request of WSGI."""
+        path = normal_path(environ.get("PATH_INFO", "/"), self.roots)
         if path == CLIENT and environ.get("PATH_INFO") == "/" and _is_browser(environ):
             path = "/console"
         environ["PATH_INFO"] = path
@@ -73,14 +77,14 @@ def _is_browser(environ: dict[str, Any]) -> bool:
     return environ.get("REQUEST_METHOD") == "GET" and "text/html" in environ.get("HTTP_ACCEPT", "")
 
 
-def normal_path(path: str) -> str:
+def normal_path(path: str, roots: tuple[str, ...] = ROOTS) -> str:
     """The canonical form of a request path."""
     path = re.sub(r"/{2,}", "/", path)
     if len(path) > 1:
         path = path.rstrip("/") or "/"
     if path.startswith("/edge/v1/") or path == "/edge/v1":
         return CLIENT + path[len("/edge/v1") :]
-    if path == "/edge" or (path + "/").startswith(ROOTS):
+    if path == "/edge" or (path + "/").startswith(roots):
         return path
     return CLIENT if path == "/" else CLIENT + path
 
@@ -93,6 +97,7 @@ class Operation:
     base: str
 
     def __call__(self, ctrl: Controller, req: Request, **ids: str) -> Response:
+        """Answer one request; `ids` are the variable parts of the path."""
         ctx = make_context(ctrl, req, self.base)
         try:
             result = self._answer(ctx, ids)
@@ -139,7 +144,7 @@ def make_context(ctrl: Controller, req: Request, base: str) -> Context:
         headers=req.headers,
         remote=req.remote_addr or "",
         peer=req.environ.get("zitilite.peer", ()),
-        raw=req.get_data(cache=False) if req.method not in ("GET", "HEAD") else b"",
+        raw=req.get_data(cache=False) if req.method != "HEAD" else b"",
         content_type=req.headers.get("Content-Type", ""),
         request_id=new_request_id(),
     )
@@ -177,12 +182,10 @@ def check_accept(accept: str, produces: Sequence[str]) -> None:
 
 def check_content_type(header: str, consumes: Sequence[str]) -> str:
     """The media type of the body, checked. A missing header counts as `application/octet-stream`."""
-    kind = header.split(";")[0].strip().lower() or "application/octet-stream"
+    kind = header.split(";", maxsplit=1)[0].strip().lower() or "application/octet-stream"
     if "/" not in kind:
-        raise ApiError(
-            "COULD_NOT_PARSE_BODY",
-            f'parsing Content-Type header from "{header}" failed, because mediatype: malformed: "{header}" has no subtype',
-        )
+        problem = f'mediatype: malformed: "{header}" has no subtype'
+        raise ApiError("COULD_NOT_PARSE_BODY", f'parsing Content-Type header from "{header}" failed, because {problem}')
     if kind not in consumes:
         reason = f'unsupported media type "{kind}", only [{" ".join(consumes)}] are allowed'
         raise field_error("Content-Type", reason, kind, status=415)
@@ -200,9 +203,7 @@ def check_param(p: Param, query: Any) -> None:
             raise field_error(p.name, f"{p.name} in query is required", [] if value is None else "", status=602)
         return
     if p.choices and value not in p.choices:
-        raise field_error(
-            p.name, f"{p.name} in query should be one of [{' '.join(p.choices)}]", value, status=606
-        )
+        raise field_error(p.name, f"{p.name} in query should be one of [{' '.join(p.choices)}]", value, status=606)
     wrong = (p.kind == "int64" and not _is_int64(value)) or (p.kind == "uuid" and not _UUID.match(value))
     if wrong:
         raise field_error(p.name, f'{p.name} in query must be of type {p.kind}: "{value}"', value, status=601)
@@ -284,6 +285,8 @@ def _http_error(e: HTTPException) -> Response:
         allowed = ",".join(sorted(e.valid_methods or ()))
         cause = f"method {request.method} is not allowed, but [{allowed}] are"
         return error_response(request_id, ApiError("METHOD_NOT_ALLOWED", cause, headers={"Allow": allowed}))
+    if isinstance(e, NotFound) and (request.path + "/").startswith(OIDC_ROOT):
+        return Response("404 page not found\n", 404, {"X-Content-Type-Options": "nosniff"}, "text/plain")
     if isinstance(e, NotFound):
         return error_response(request_id, ApiError("NOT_FOUND", f"path {request.path} was not found"))
     return error_response(request_id, ApiError("BAD_REQUEST", e.description or e.name, status=e.code or 400))
@@ -312,9 +315,7 @@ def _after(ctrl: Controller) -> Callable[[Response], Response]:
             response.headers["Access-Control-Allow-Credentials"] = "true"
             asked = request.headers.get("Access-Control-Request-Headers")
             if request.method == "OPTIONS" and asked:
-                response.headers["Access-Control-Allow-Headers"] = ",".join(
-                    h.strip().title() for h in asked.split(",")
-                )
+                response.headers["Access-Control-Allow-Headers"] = ",".join(h.strip().title() for h in asked.split(","))
         return response
 
     return after

@@ -6,10 +6,10 @@ domain modules. Adding a property is a row here, a column in `models.py` and a m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import peewee as pw
-
+from api import runtime
 from api.filters import Symbol
 from api.resource import (
     ATTRIBUTES,
@@ -25,7 +25,6 @@ from api.resource import (
     ROLES,
     STRINGS,
     TAGS,
-    TEXT,
     TIME,
     Association,
     Entity,
@@ -34,20 +33,34 @@ from api.resource import (
     enum,
     nested,
 )
-from domain import auth, authenticators, cas, enrollment, identities, ids, policies, roles, routers, services
+from domain import (
+    auth,
+    authenticators,
+    cas,
+    enrollment,
+    identities,
+    ids,
+    policies,
+    roles,
+    routers,
+    services,
+    session_certificates,
+    signers,
+    terminators,
+)
 from models import (
     ApiSession,
-    AuthPolicy,
     Authenticator,
+    AuthPolicy,
     Ca,
     Config,
     ConfigType,
     EdgeRouterPolicy,
     Enrollment,
+    ExternalJwtSigner,
     Identity,
     IdentityAttribute,
     PostureCheck,
-    PostureCheckAttribute,
     Router,
     RouterAttribute,
     Service,
@@ -55,6 +68,7 @@ from models import (
     ServiceConfig,
     ServiceEdgeRouterPolicy,
     ServicePolicy,
+    SessionCertificate,
 )
 
 _ENTITIES_WITH_PERMISSIONS = (
@@ -93,7 +107,9 @@ PERMISSIONS = Kind(
     empty=[],
 )
 PRECEDENCE = enum("default", "required", "failed", go_type="rest_model.TerminatorPrecedence")
-COST_MAP = Kind("map", {"type": "object", "additionalProperties": COST.schema}, "rest_model.TerminatorCostMap", empty={})
+COST_MAP = Kind(
+    "map", {"type": "object", "additionalProperties": COST.schema}, "rest_model.TerminatorCostMap", empty={}
+)
 PRECEDENCE_MAP = Kind(
     "map", {"type": "object", "additionalProperties": PRECEDENCE.schema}, "rest_model.TerminatorPrecedenceMap", empty={}
 )
@@ -125,11 +141,6 @@ def _set(model: Any, index: Any) -> Symbol:
     return Symbol.set_of(model.id, index.entity, index.attribute)
 
 
-def _no(kind: Any = "bool") -> Symbol:
-    """A symbol that exists but whose value nobody has here."""
-    return Symbol(kind, pw.Value(0 if kind == "bool" else None))
-
-
 def _member(side: str, model: Any) -> Any:
     """The condition of an association from a policy to the entities on one of its sides."""
     return lambda ctx, key: model.id.in_(roles.members_of(key, side))
@@ -143,10 +154,6 @@ def _policies(policy: Any, side: str) -> Any:
 def _through(policy: Any, side: str, other: str, model: Any) -> Any:
     """The condition of an association from an entity, through policies, to entities on the other side."""
     return lambda ctx, key: model.id.in_(roles.reachable(policy, side, key, other))
-
-
-def _json(column: Any, *path: str) -> Any:
-    return pw.fn.json_extract(column, "$." + ".".join(path))
 
 
 def _policy(path: str, singular: str, model: Any, schema: str, fields: tuple[Field, ...], **more: Any) -> Entity:
@@ -250,6 +257,30 @@ def _authenticators(path: str, **more: Any) -> Entity:
     )
 
 
+_SIGNER_FIELDS = (
+    NAME,
+    Field("audience", required="cu"),
+    Field("certPem", OPTIONAL_TEXT),
+    Field("claimsProperty"),
+    Field("clientId", OPTIONAL_TEXT),
+    Field("commonName", OPTIONAL_TEXT, body=""),
+    Field("enabled", BOOL, required="cu"),
+    Field("enrollAttributeClaimsSelector", OPTIONAL_TEXT, omit=True),
+    Field("enrollAuthPolicyId", column="enroll_auth_policy_id"),
+    Field("enrollNameClaimsSelector"),
+    Field("enrollToCertEnabled", BOOL, omit=True),
+    Field("enrollToTokenEnabled", BOOL, omit=True),
+    Field("externalAuthUrl", signers.URI),
+    Field("fingerprint", OPTIONAL_TEXT, body=""),
+    Field("issuer", required="cu"),
+    Field("jwksEndpoint", signers.URI),
+    Field("kid", OPTIONAL_TEXT),
+    Field("notAfter", TIME, body=""),
+    Field("notBefore", TIME, body=""),
+    Field("scopes", signers.SCOPES),
+    Field("targetToken", signers.TARGET_TOKEN, default="ACCESS"),
+    Field("useExternalId", BOOL),
+)
 _SERVICE_FIELDS = (
     NAME,
     Field("encryptionRequired", BOOL, required="c", filterable=False),
@@ -261,7 +292,7 @@ _SERVICE_FIELDS = (
 _SERVICE_SYMBOLS = {
     "roleAttributes": _set(Service, ServiceAttribute),
     "configs": Symbol.set_of(Service.id, ServiceConfig.service, ServiceConfig.config),
-    "isFabricOnly": _no(),
+    "isFabricOnly": Symbol.nothing("bool"),
 }
 _IDENTITY_FIELDS = (
     NAME,
@@ -404,8 +435,8 @@ ENTITIES: tuple[Entity, ...] = (
             "roleAttributes": _set(Router, RouterAttribute),
             "configs": Symbol.set_in_json(Router.configs),
             "fingerprint": Symbol("string", Router.fingerprint),
-            "connected": _no(),
-            "online": _no(),
+            "connected": Symbol.nothing("bool"),
+            "online": Symbol.nothing("bool"),
         },
         scope=routers.is_edge,
         before_save=routers.before_edge_save,
@@ -450,11 +481,53 @@ ENTITIES: tuple[Entity, ...] = (
             "lastActivityAt": Symbol("datetime", ApiSession.last_activity_at),
             "improperClientCertChain": Symbol("bool", ApiSession.improper_client_cert_chain),
             "token": Symbol("string", ApiSession.token),
-            "mfaComplete": _no(),
-            "mfaRequired": _no(),
+            "mfaComplete": Symbol("bool", ApiSession.mfa_complete),
+            "mfaRequired": Symbol("bool", ApiSession.mfa_required),
         },
         scope=auth.live,
         extend=auth.extend_sessions,
+    ),
+    Entity(
+        session_certificates.PATH,
+        "apiSessionCertificate",
+        SessionCertificate,
+        "CurrentAPISessionCertificate",
+        (
+            Field("certificate", body="", filterable=False),
+            Field("fingerprint", body=""),
+            Field("subject", body=""),
+            Field("validFrom", TIME, body="", filterable=False),
+            Field("validTo", TIME, body="", filterable=False),
+        ),
+        bases=(CLIENT,),
+        verbs="lgd",
+        open_to="session",
+        symbols={"apiSession": Symbol("string", SessionCertificate.session)},
+        scope=session_certificates.own,
+    ),
+    Entity(
+        "external-jwt-signers",
+        "externalJwtSigner",
+        ExternalJwtSigner,
+        "ExternalJWTSigner",
+        _SIGNER_FIELDS,
+        permission="external-jwt-signer",
+        new_id=ids.long_id,
+        filterable=signers.FILTERABLE,
+        before_save=signers.before_save,
+        before_delete=signers.before_delete,
+    ),
+    Entity(
+        "external-jwt-signers",
+        "externalJwtSigner",
+        ExternalJwtSigner,
+        "ExternalJWTSigner",
+        tuple(replace(f, shown=f.name in signers.PUBLIC) for f in _SIGNER_FIELDS),
+        bases=(CLIENT,),
+        verbs="l",
+        open_to="public",
+        filterable=signers.FILTERABLE,
+        scope=signers.enabled,
     ),
     Entity(
         "auth-policies",
@@ -464,13 +537,15 @@ ENTITIES: tuple[Entity, ...] = (
         (
             NAME,
             Field("primary", policies.PRIMARY, required="cu", patch_kind=policies.PRIMARY_PATCH, filterable=False),
-            Field("secondary", policies.SECONDARY, required="cu", patch_kind=policies.SECONDARY_PATCH, filterable=False),
+            Field(
+                "secondary", policies.SECONDARY, required="cu", patch_kind=policies.SECONDARY_PATCH, filterable=False
+            ),
         ),
         permission="auth-policy",
         new_id=ids.long_id,
         symbols={
             **{
-                f"primary.{a}.{b}": Symbol("bool", _json(AuthPolicy.primary, a, b))
+                f"primary.{a}.{b}": Symbol.json_path("bool", AuthPolicy.primary, a, b)
                 for a, b in (
                     ("cert", "allowExpiredCerts"),
                     ("cert", "allowed"),
@@ -482,11 +557,11 @@ ENTITIES: tuple[Entity, ...] = (
                 )
             },
             **{
-                f"primary.updb.{name}": Symbol("number", _json(AuthPolicy.primary, "updb", name))
+                f"primary.updb.{name}": Symbol.json_path("number", AuthPolicy.primary, "updb", name)
                 for name in ("maxAttempts", "minPasswordLength")
             },
-            "secondary.requireExtJwtSigner": Symbol("string", _json(AuthPolicy.secondary, "requireExtJwtSigner")),
-            "secondary.requireTotp": Symbol("bool", _json(AuthPolicy.secondary, "requireTotp")),
+            "secondary.requireExtJwtSigner": Symbol.json_path("string", AuthPolicy.secondary, "requireExtJwtSigner"),
+            "secondary.requireTotp": Symbol.json_path("bool", AuthPolicy.secondary, "requireTotp"),
         },
         before_save=policies.before_save,
         before_delete=policies.before_delete,
@@ -502,6 +577,7 @@ ENTITIES: tuple[Entity, ...] = (
         new_id=ids.long_id,
         links=identities.SERVICE_LINKS,
         symbols=_SERVICE_SYMBOLS,
+        scope=services.edge_only,
         before_save=services.before_save,
         after_save=services.after_save,
         before_delete=services.before_delete,
@@ -510,8 +586,11 @@ ENTITIES: tuple[Entity, ...] = (
             Association(
                 "configs",
                 "configs",
-                lambda ctx, key: Config.id.in_(ServiceConfig.select(ServiceConfig.config).where(ServiceConfig.service == key)),
+                lambda ctx, key: Config.id.in_(
+                    ServiceConfig.select(ServiceConfig.config).where(ServiceConfig.service == key)
+                ),
             ),
+            Association("terminators", "terminators", terminators.of_service),
             Association("service-policies", "service-policies", _policies(ServicePolicy, "service")),
             Association(
                 "service-edge-router-policies",
@@ -535,6 +614,7 @@ ENTITIES: tuple[Entity, ...] = (
         symbols=_SERVICE_SYMBOLS,
         scope=services.mine,
         extend=services.extend_mine,
+        associations=(Association("terminators", "terminators", terminators.of_my_service),),
     ),
     Entity(
         "config-types",
@@ -543,7 +623,7 @@ ENTITIES: tuple[Entity, ...] = (
         "ConfigType",
         (
             NAME,
-            Field("schema", Kind("map", {"type": ["object", "null"]}, "interface {}", symbol="map")),
+            Field("schema", Kind("map", {}, "interface {}", symbol="map")),
             Field("target", enum("service", "router", "other"), body="c", default="service"),
         ),
         permission="config-type",
@@ -574,7 +654,9 @@ ENTITIES: tuple[Entity, ...] = (
             Association(
                 "services",
                 "services",
-                lambda ctx, key: Service.id.in_(ServiceConfig.select(ServiceConfig.service).where(ServiceConfig.config == key)),
+                lambda ctx, key: Service.id.in_(
+                    ServiceConfig.select(ServiceConfig.service).where(ServiceConfig.config == key)
+                ),
             ),
         ),
     ),
@@ -591,7 +673,16 @@ ENTITIES: tuple[Entity, ...] = (
         ),
         links=("identities", "posture-checks", "services"),
         delete_name="servicePolicies",
-        filterable=("identities", "identityRoles", "name", "postureCheckRoles", "semantic", "serviceRoles", "services", "type"),
+        filterable=(
+            "identities",
+            "identityRoles",
+            "name",
+            "postureCheckRoles",
+            "semantic",
+            "serviceRoles",
+            "services",
+            "type",
+        ),
         associations=(
             Association("identities", "identities", _member("identity", Identity)),
             Association("services", "services", _member("service", Service)),
@@ -624,17 +715,7 @@ ENTITIES: tuple[Entity, ...] = (
             Association("edge-routers", "edge-routers", _member("router", Router)),
         ),
     ),
-    Entity(
-        "posture-checks",
-        "postureCheck",
-        PostureCheck,
-        "PostureCheck",
-        (NAME, Field("typeId", TEXT, body="", column="type"), Field("roleAttributes", ATTRIBUTES)),
-        verbs="lg",
-        permission="posture-check",
-        side="posture",
-        symbols={"roleAttributes": _set(PostureCheck, PostureCheckAttribute)},
-    ),
+    *runtime.ENTITIES,
 )
 
 TABLE: dict[str, Entity] = {}

@@ -116,6 +116,16 @@ class Symbol:
         return cls("set", None, Members(peewee.Select((each,), (value,)), value))
 
     @classmethod
+    def nothing(cls, kind: Kind) -> Symbol:
+        """Describe a name that is known but whose value nothing has here (false for bool)."""
+        return cls(kind, peewee.Value(0 if kind == "bool" else None))
+
+    @classmethod
+    def json_path(cls, kind: Kind, column: Any, *path: str) -> Symbol:
+        """Describe a value inside a JSON document, reached by member names."""
+        return cls(kind, peewee.fn.json_extract(column, "$." + ".".join(path)))
+
+    @classmethod
     def json_member(cls, column: Any, key: str) -> Symbol:
         """Describe one member of a JSON object, such as `tags.owner`; key: letters, digits, `_`, `-`, `.`."""
         return cls("any", column, None, key)

@@ -11,9 +11,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import peewee as pw
 from flask import Flask, Response, request
 
+import store
 from domain.health import read_check
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
@@ -25,7 +25,7 @@ def checks(*, short: bool) -> list[dict[str, Any]]:
     problem = ""
     try:
         read_check()
-    except pw.DatabaseError as e:
+    except store.DatabaseError as e:
         problem = type(e).__name__
     result: dict[str, Any] = {"healthy": not problem, "id": "database.read"}
     if not short:
@@ -41,10 +41,10 @@ def answer() -> Response:
     """200 while all is well, 503 else."""
     found = checks(short=request.args.get("type") == "short")
     healthy = all(c["healthy"] for c in found)
-    data: dict[str, Any] = {"checks": found, "healthy": healthy}
+    document: dict[str, Any] = {"data": {"checks": found, "healthy": healthy}, "meta": {}}
     if request.path.endswith("/controller/raft"):
-        data["raft"] = {"isLeader": False, "isRaftEnabled": False}
-    body = json.dumps({"data": data, "meta": {}}, indent=4, ensure_ascii=False) + "\n"
+        document["raft"] = {"isLeader": False, "isRaftEnabled": False}
+    body = json.dumps(document, indent=4, ensure_ascii=False) + "\n"
     return Response(body, 200 if healthy else 503, content_type="application/json")
 
 
@@ -54,5 +54,5 @@ def install(app: Flask) -> None:
     def view(rest: str = "") -> Response:
         return answer()
 
-    for rule in ("/health-checks", "/health-checks<path:rest>"):
+    for rule in ("/health-checks", "/health-checks/<path:rest>", "/health-checks<path:rest>"):
         app.add_url_rule(rule, endpoint=f"health {rule}", view_func=view, methods=METHODS)

@@ -11,10 +11,10 @@ from typing import Any
 from api import schemas
 from api.engine import json_bytes
 from api.errors import ApiError
-from api.resource import CLIENT, MANAGEMENT, Action, Body, Result, links, time_text
+from api.resource import CLIENT, FABRIC, MANAGEMENT, Action, Body, Result, links, time_text
 from domain.context import VERSION, Context
 
-NAMES = {MANAGEMENT: "edge-management", CLIENT: "edge-client"}
+NAMES = {MANAGEMENT: "edge-management", CLIENT: "edge-client", FABRIC: "fabric"}
 BOTH = (MANAGEMENT, CLIENT)
 
 
@@ -70,7 +70,7 @@ def _operation(action: Action) -> dict[str, Any]:
         "x-permission": action.permission,
     }
     if action.body is not None:
-        schema = _plain(_body_schema(action.body))
+        schema = _plain(schemas.schema_of(action.body))
         required = not (isinstance(action.body, Body) and action.body.optional)
         content = {kind: {"schema": schema if kind == "application/json" else {}} for kind in action.consumes}
         found["requestBody"] = {"required": required, "content": content}
@@ -86,20 +86,13 @@ def _query_parameters(action: Action) -> list[dict[str, Any]]:
     kinds = {"int64": {"type": "integer", "format": "int64"}, "uuid": {"type": "string", "format": "uuid"}}
     found = []
     for p in action.query:
-        schema = dict(kinds.get(p.kind, {"type": "string"}))
+        schema: dict[str, Any] = dict(kinds.get(p.kind, {"type": "string"}))
         if p.choices:
             schema["enum"] = list(p.choices)
         found.append({"name": p.name, "in": "query", "required": p.required, "schema": schema})
     if any(p.name == "limit" for p in action.query):
         found.append({"name": "filter", "in": "query", "required": False, "schema": {"type": "string"}})
     return found
-
-
-def _body_schema(body: Any) -> dict[str, Any]:
-    if isinstance(body, schemas.EntityBody):
-        return schemas.body_schema((*body.entity.fields, schemas.TAGS_FIELD), body.verb)
-    schema = schemas.body_schema(body.fields, "c")
-    return {"type": "array", "items": schema} if body.is_array else schema
 
 
 def _plain(schema: Any) -> Any:
@@ -118,9 +111,11 @@ def docs_page(spec: dict[str, Any]) -> bytes:
     ]
     title = escape(spec["info"]["title"])
     base = escape(spec["servers"][0]["url"])
+    # The fabric API serves no document (recorded), only this page.
+    full = "" if base == FABRIC else f" The full document: <a href={base}/swagger.json>OpenAPI 3.1</a>."
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><h1>{title}</h1>"
-        f"<p>Base path <code>{base}</code>. The full document: <a href={base}/swagger.json>OpenAPI 3.1</a>.</p>"
+        f"<p>Base path <code>{base}</code>.{full}</p>"
         f"<table><tr><th>Method<th>Path<th>What</tr>{''.join(rows)}</table></html>"
     ).encode()
 
@@ -160,10 +155,11 @@ def actions(served: list[Action]) -> list[Action]:
 
     def docs(ctx: Context) -> Result:
         page = docs_page(document(ctx.base, served))
-        return Result(raw=page, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": "default-src 'none'"})
+        headers = {"Content-Security-Policy": "default-src 'none'"}
+        return Result(raw=page, content_type="text/html; charset=utf-8", headers=headers)
 
-    made = [
-        Action("GET", "/docs", docs, "public", BOTH, produces=("text/html",), summary="This API as a page"),
+    return [
+        Action("GET", "/docs", docs, "public", (*BOTH, FABRIC), check_accept=False, summary="This API as a page"),
         Action("GET", "/specs", list_specs, "public", BOTH, summary="API documents"),
         Action("GET", "/specs/{id}", one, "public", BOTH, summary="One API document"),
         Action(
@@ -177,4 +173,3 @@ def actions(served: list[Action]) -> list[Action]:
         ),
         Action("GET", "/swagger.json", swagger, "public", BOTH, check_accept=False, summary="The OpenAPI document"),
     ]
-    return made

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ Json = Any
 
 MANAGEMENT = "/edge/management/v1"
 CLIENT = "/edge/client/v1"
+FABRIC = "/fabric/v1"
 JSON_TYPE = "application/json"
 NEVER = "0001-01-01T00:00:00.000Z"
 
@@ -169,6 +170,7 @@ class Entity:
     says what names stand for that no field does. `side` is the entity's side in policies, for
     `roleFilter`. `duplicate` words the complaint about a value that is taken. `link_path` is for
     collections that link to another one; `delete_name` for those whose 404 on delete is worded so.
+    `variants` are further fields that depend on the value of the field `typeId`; hooks keep them.
     """
 
     path: str
@@ -196,6 +198,7 @@ class Entity:
     dates: bool = True
     delete_name: str = ""
     side: str = ""
+    variants: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
 
     @property
     def body_name(self) -> str:
@@ -226,6 +229,15 @@ class Body:
     optional: bool = False
     is_array: bool = False
     prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variants:
+    """A body whose fields depend on its property `typeId`: the body for each of its values."""
+
+    name: str
+    bodies: Mapping[str, Body]
+    is_array: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,10 +6,12 @@ same way through `api.engine`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 import peewee as pw
@@ -34,6 +36,7 @@ from api.resource import (
 )
 from domain import roles
 from domain.context import Context
+from prepared import Prepared, insert
 
 NO_LIMIT = 2**63 - 1
 MAX_LIMIT = 500
@@ -61,7 +64,7 @@ class Shape:
         return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def shape_of(entity: Entity) -> Shape:
     """The derived Shape of an entity."""
     m = entity.model
@@ -80,7 +83,7 @@ def shape_of(entity: Entity) -> Shape:
     if entity.filterable:
         listed = (*entity.filterable, *_BASE_SYMBOLS)
         # A listed name without a column of ours stands for a value that nothing has.
-        symbols = {n: symbols.get(n) or Symbol("string", pw.Value(None)) for n in listed}
+        symbols = {n: symbols.get(n) or Symbol.nothing("string") for n in listed}
     outputs = tuple((f.name, f.attribute, f.kind.encode, f.omit) for f in entity.fields if f.shown and not f.virtual)
     return Shape(entity, symbols, sorted(symbols), outputs)
 
@@ -168,21 +171,47 @@ def list_rows(ctx: Context, entity: Entity, base: Any = None) -> Result:
     return Result(documents(ctx, entity, rows), meta=meta)
 
 
+@cache
+def _by_id(model: Any) -> Prepared:
+    return Prepared(lambda key: model.select().where(model.id == key), model)
+
+
 def fetch(ctx: Context, entity: Entity, key: str) -> Any:
     """The row with this id, or 404. Outside the caller's scope is the same as not there."""
-    condition = entity.model.id == key
-    if entity.scope:
-        scope = entity.scope(ctx)
-        condition = condition if scope is None else condition & scope
-    row = entity.model.get_or_none(condition)
+    scope = entity.scope(ctx) if entity.scope else None
+    if scope is None:
+        row = _by_id(entity.model).first(key)
+    else:
+        row = entity.model.get_or_none((entity.model.id == key) & scope)
     if row is None:
         raise not_found(entity.singular, key)
     return row
 
 
 def detail(ctx: Context, entity: Entity, id: str) -> Any:
+    """Show one row; its version stands in the header ETag, where it can be changed."""
     ctx.view = "detail"
-    return documents(ctx, entity, [fetch(ctx, entity, id)])[0]
+    row = fetch(ctx, entity, id)
+    headers = {"ETag": etag(entity, row)} if entity.verbs.strip("lg") else {}
+    return Result(documents(ctx, entity, [row])[0], headers=headers)
+
+
+def etag(entity: Entity, row: Any) -> str:
+    """The version of a row (RFC 9110 section 8.8.3): it changes with every value that a request can set."""
+    stored = [row.__data__.get(f.attribute) for f in entity.fields if f.body and not f.virtual]
+    text = json.dumps([row.id, row.updated_at, row.tags, *stored], sort_keys=True, default=str)
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
+
+
+def _check_version(ctx: Context, entity: Entity, row: Any) -> None:
+    """Refuse when the caller names, by `If-Match`, another version than there is (section 13.1.1)."""
+    wanted = ctx.headers.get("If-Match", "")
+    if not wanted or wanted.strip() == "*":
+        return
+    current = etag(entity, row)
+    if current not in {tag.strip() for tag in wanted.split(",")}:
+        cause = {"field": "If-Match", "reason": f"the current version is {current}", "value": wanted}
+        raise ApiError("PRECONDITION_FAILED", cause)
 
 
 def associated(ctx: Context, entity: Entity, target: Entity, where: Callable[[Any, str], Any], id: str) -> Result:
@@ -192,11 +221,12 @@ def associated(ctx: Context, entity: Entity, target: Entity, where: Callable[[An
 
 
 def create(ctx: Context, entity: Entity) -> Result:
-    assert entity.new_id is not None
+    """Make a row: what is left out has its default."""
     now = now_ms()
-    values = {f.attribute: _stored(f, ctx.body) for f in entity.fields if "c" in f.body and not f.virtual}
-    values |= {"id": entity.new_id(), "created_at": now, "updated_at": now, "tags": ctx.body.get("tags", {})}
-    with _constraints(entity, values), store.write():
+    values: dict[str, Any] = {"id": entity.new_id()} if entity.new_id else {}
+    values |= {f.attribute: _stored(f, ctx.body) for f in entity.fields if "c" in f.body and not f.virtual}
+    values |= {"created_at": now, "updated_at": now, "tags": ctx.body.get("tags", {})}
+    with _Constraints(entity, values), store.write():
         row = _save(ctx, entity, None, values, set(values))
     return created(entity, row.id)
 
@@ -240,13 +270,14 @@ def _stored(f: Field, body: Mapping[str, Any]) -> Any:
 
 
 def _change(ctx: Context, entity: Entity, key: str, values: dict[str, Any], *, merge: bool = False) -> Result:
-    with _constraints(entity, values), store.write():
+    with _Constraints(entity, values), store.write():
         row = fetch(ctx, entity, key)
+        _check_version(ctx, entity, row)
         if merge:
             _merge_documents(entity, row, values)
         values["updated_at"] = now_ms()
         _save(ctx, entity, row, values, set(values))
-    return Result({})
+    return Result({}, headers={"ETag": etag(entity, row)})
 
 
 def _merge_documents(entity: Entity, row: Any, values: dict[str, Any]) -> None:
@@ -272,8 +303,7 @@ def _save(ctx: Context, entity: Entity, row: Any, values: dict[str, Any], change
         entity.before_save(ctx, row, values)
     m = entity.model
     if row is None:
-        row = m(**values)
-        row.save(force_insert=True)
+        row = insert(m(**values))
     else:
         m.update({getattr(m, k): v for k, v in values.items()}).where(m.id == row.id).execute()
         for k, v in values.items():
@@ -293,8 +323,10 @@ def check_attributes(name: str, values: list[str]) -> None:
 
 
 def delete(ctx: Context, entity: Entity, id: str) -> Result:
+    """Delete a row, and by its hooks and the database what hangs on it."""
     with store.write():
         row = _fetch_for_delete(ctx, entity, id)
+        _check_version(ctx, entity, row)
         if entity.before_delete:
             entity.before_delete(ctx, row)
         entity.model.delete().where(entity.model.id == row.id).execute()
@@ -311,7 +343,7 @@ def _fetch_for_delete(ctx: Context, entity: Entity, key: str) -> Any:
         raise
 
 
-class _constraints:
+class _Constraints:
     """Turns the database's unique constraints into the API's error for the field."""
 
     def __init__(self, entity: Entity, values: Mapping[str, Any]) -> None:
@@ -320,7 +352,7 @@ class _constraints:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: Any, e: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: object, e: BaseException | None, trace: object) -> None:
         if not isinstance(e, pw.IntegrityError):
             return
         found = re.match(r"UNIQUE constraint failed: (\w+)\.(\w+)$", str(e))
@@ -330,7 +362,7 @@ class _constraints:
         if column != "name" and self._name_taken():
             column = "name"
         value = self.values.get(column)
-        own = table == self.entity.model._meta.table_name
+        own = table == roles.kind_of(self.entity.model)
         reason = self.entity.duplicate if own else "duplicate value '{value}' in unique index on {table} store"
         tables = {"identity": "identities", "router": "routers"}.get(table, table)
         name = next((f.name for f in self.entity.fields if f.attribute == column), column)
@@ -383,8 +415,8 @@ def _association(entity: Entity, a: Association, table: Mapping[str, Entity]) ->
 
 
 def _permission(entity: Entity, verb: str) -> str:
-    if entity.open_to == "session" and verb in "lg":
-        return "session"
+    if entity.open_to != "admin":
+        return entity.open_to
     return f"{entity.permission}.{VERBS[verb]}" if entity.permission else "admin"
 
 
@@ -397,4 +429,4 @@ def current_identity(table: Mapping[str, Entity]) -> Action:
         doc["_links"] = {"mfa": {"href": "./current-identity/mfa"}, "self": {"href": "./current-identity"}}
         return Result(doc, meta=None)
 
-    return Action("GET", "/current-identity", action, "partial", (MANAGEMENT, CLIENT), summary="The caller")
+    return Action("GET", "/current-identity", action, "session", (MANAGEMENT, CLIENT), summary="The caller")

@@ -9,15 +9,15 @@ what follows the JSON value is ignored. The same schemas make the OpenAPI docume
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jsonschema_rs
 
 from api.errors import ApiError, field_error, go_text
-from api.resource import TAGS, Body, Entity, Field, Json
+from api.resource import TAGS, Body, Entity, Field, Json, Variants, parse_time
 
 VERB_STRUCT = {"c": "Create", "u": "Update", "p": "Patch"}
 TAGS_FIELD = Field("tags", TAGS)
@@ -56,11 +56,13 @@ class Checker:
             if self.optional:
                 return [] if self.is_array else {}
             raise field_error(self.param, f"{self.param} in body is required", "", status=602)
-        value = parse_json(raw, self.param)
-        wanted: type = list if self.is_array else dict
+        return self.check_value(parse_json(raw, self.param))
+
+    def check_value(self, value: Json) -> Json:
+        """The same for a body that is parsed already."""
         if value is None:
-            value = wanted()
-        if not isinstance(value, wanted):
+            value = [] if self.is_array else {}
+        if not isinstance(value, list if self.is_array else dict):
             raise self._unparsable(f"json: cannot unmarshal {_json_type(value)} into Go value of type {self._go}")
         cleaned = [self._known(v) for v in value] if self.is_array else self._known(value)
         if not self.validator.is_valid(cleaned):
@@ -88,7 +90,8 @@ class Checker:
         for e in errors:
             if e.kind.name == "type" or (e.kind.name == "format" and e.kind.format == "date-time"):
                 return self._type_error(e)
-        return min((_rule_error(e, self.prefix) for e in errors), key=lambda pair: pair[0])[1]
+        lists = {f.name for f in self.fields if f.kind_for(self.verb).schema.get("type") == "array"}
+        return min((_rule_error(e, self.prefix, lists) for e in errors), key=lambda pair: pair[0])[1]
 
     def _type_error(self, e: Any) -> ApiError:
         if e.kind.name == "format":
@@ -98,16 +101,19 @@ class Checker:
         path = [str(p) for p in e.instance_path if not isinstance(p, int)]
         field = next((f for f in self.fields if path and f.name == path[0]), None)
         if field is None or (self.is_array and not path):
-            return self._unparsable(
-                f"json: cannot unmarshal {_json_type(e.instance)} into Go value of type {self._go}"
-            )
+            return self._unparsable(f"json: cannot unmarshal {_json_type(e.instance)} into Go value of type {self._go}")
         struct, go_type = _go_place(self.struct, field.kind_for(self.verb).schema, field, path, e)
-        return self._unparsable(
-            f"json: cannot unmarshal {_json_type(e.instance)} into Go struct field {struct}.{'.'.join(path)} of type {go_type}"
-        )
+        place = f"{struct}.{'.'.join(path)} of type {go_type}"
+        return self._unparsable(f"json: cannot unmarshal {_json_type(e.instance)} into Go struct field {place}")
 
 
-_GO_TYPES = {"string": "string", "boolean": "bool", "integer": "int64", "array": "[]string", "object": "map[string]interface {}"}
+_GO_TYPES = {
+    "string": "string",
+    "boolean": "bool",
+    "integer": "int64",
+    "array": "[]string",
+    "object": "map[string]interface {}",
+}
 
 
 def _go_place(struct: str, schema: Json, field: Field, path: list[str], e: Any) -> tuple[str, str]:
@@ -146,14 +152,14 @@ def _json_type(value: Json) -> str:
             return "object"
 
 
-def _rule_error(e: Any, prefix: str) -> tuple[tuple[str, int], ApiError]:
+def _rule_error(e: Any, prefix: str, lists: set[str]) -> tuple[tuple[str, int], ApiError]:
     """The error and its place in the order in which the API would complain."""
     path = prefix + ".".join(str(p) for p in e.instance_path)
     match e.kind.name:
         case "required":
             path = f"{path}.{e.kind.property}" if e.instance_path else f"{prefix}{e.kind.property}"
-            is_list = path in ("identityRoles",)
-            return (path, 0), field_error(path, f"{path} in body is required", [] if is_list else None)
+            absent: Json = [] if path in lists else None
+            return (path, 0), field_error(path, f"{path} in body is required", absent)
         case "enum":
             reason = f"should be one of {go_text(e.kind.options)}"
         case "minLength":
@@ -173,11 +179,51 @@ def _rule_error(e: Any, prefix: str) -> tuple[tuple[str, int], ApiError]:
     return (path, 1), field_error(path, f"{path} in body {reason}", e.instance)
 
 
-@lru_cache(maxsize=None)
-def entity_checker(entity: Entity, verb: str) -> Checker:
+@dataclass(frozen=True)
+class VariantChecker:
+    """Checks a body by the checker that its property `typeId` picks."""
+
+    param: str
+    checkers: Mapping[str, Checker]
+    is_array: bool = False
+
+    def check(self, raw: bytes) -> Json:
+        """The body as JSON, `typeId` included. Raises ApiError with 602 for an absent body or type, 400 else."""
+        if not raw.strip():
+            raise field_error(self.param, f"{self.param} in body is required", "", status=602)
+        value = parse_json(raw, self.param)
+        if not self.is_array:
+            return self._one(value)
+        if not isinstance(value, list):
+            raise self._unparsable(value, "[]json.RawMessage")
+        return [self._one(v) for v in value]
+
+    def _one(self, value: Json) -> Json:
+        if not isinstance(value, dict):
+            raise self._unparsable(value, "map[string]interface {}")
+        kind = value.get("typeId")
+        if not kind:
+            raise field_error("typeId", "typeId in body is required", "", status=602)
+        if not isinstance(kind, str) or kind not in self.checkers:
+            raise ApiError("COULD_NOT_PARSE_BODY", f'invalid typeId value: "{go_text(kind)}"')
+        return self.checkers[kind].check_value(value)
+
+    def _unparsable(self, value: Json, go_type: str) -> ApiError:
+        why = f"json: cannot unmarshal {_json_type(value)} into Go value of type {go_type}"
+        return ApiError("COULD_NOT_PARSE_BODY", f'parsing {self.param} body from "" failed, because {why}')
+
+
+@cache
+def entity_checker(entity: Entity, verb: str) -> Checker | VariantChecker:
     """The checker of an entity's create, put or patch body."""
-    fields = (*entity.fields, TAGS_FIELD)
-    return _checker(entity.body_name, entity.schema + VERB_STRUCT[verb], fields, verb, optional=False)
+
+    def checker(fields: tuple[Field, ...]) -> Checker:
+        taken = (*entity.fields, *fields, TAGS_FIELD)
+        return _checker(entity.body_name, entity.schema + VERB_STRUCT[verb], taken, verb, optional=False)
+
+    if entity.variants:
+        return VariantChecker(entity.body_name, {kind: checker(more) for kind, more in entity.variants.items()})
+    return checker(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +234,32 @@ class EntityBody:
     verb: str
 
 
-def checker_of(body: Body | EntityBody) -> Checker:
+def checker_of(body: Body | Variants | EntityBody) -> Checker | VariantChecker:
     """The checker of any operation's body."""
     if isinstance(body, EntityBody):
         return entity_checker(body.entity, body.verb)
+    if isinstance(body, Variants):
+        return variant_checker(body)
     return action_checker(body)
+
+
+@cache
+def variant_checker(body: Variants) -> VariantChecker:
+    """The checker of an action's body with variants."""
+    return VariantChecker(body.name, {kind: action_checker(b) for kind, b in body.bodies.items()}, body.is_array)
+
+
+def schema_of(body: Body | Variants | EntityBody) -> dict[str, Json]:
+    """JSON Schema of any operation's body, for the OpenAPI document."""
+    if isinstance(body, EntityBody):
+        fields = (*body.entity.fields, TAGS_FIELD)
+        kinds: list[Json] = [body_schema((*fields, *more), body.verb) for more in body.entity.variants.values()]
+        return {"oneOf": kinds} if kinds else body_schema(fields, body.verb)
+    if isinstance(body, Variants):
+        schema: dict[str, Json] = {"oneOf": [body_schema(b.fields, "c") for b in body.bodies.values()]}
+    else:
+        schema = body_schema(body.fields, "c")
+    return {"type": "array", "items": schema} if body.is_array else schema
 
 
 def has_unknown_only(raw: bytes) -> bool:
@@ -201,7 +268,7 @@ def has_unknown_only(raw: bytes) -> bool:
     return isinstance(value, dict) and any(v is not None for v in value.values())
 
 
-@lru_cache(maxsize=None)
+@cache
 def action_checker(body: Body) -> Checker:
     """The checker of an action's body."""
     return _checker(
@@ -229,8 +296,17 @@ def _checker(
     schema = body_schema(taken, verb)
     if is_array:
         schema = {"type": "array", "items": schema}
-    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True, formats={"date-time": _is_time})
     return Checker(param, struct, taken, verb, optional, is_array, prefix, validator)
+
+
+def _is_time(text: str) -> bool:
+    """Whether a date and time can be kept: RFC 3339 also allows leap seconds and years that cannot."""
+    try:
+        parse_time(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def _no_constant(name: str) -> Json:
@@ -263,7 +339,7 @@ def parse_json(raw: bytes, param: str = "body") -> Json:
 
 def _syntax_error(text: str, pos: int) -> str:
     rest = text[pos:].lstrip(_SPACE)
-    if not rest or rest[0] == '"' and '"' not in rest[1:]:
+    if not rest or (rest[0] == '"' and '"' not in rest[1:]):
         return "unexpected EOF"
     if text.startswith("-") and not text[1:2].isdigit():
         return f"invalid character '{text[1]}' in numeric literal"

@@ -1,24 +1,23 @@
-"""Who is calling: password and certificate login, API sessions, lockout.
+"""Who is calling: API sessions, from login to their end, and what is still missing in a partial one.
 
-Source: POST /authenticate of both APIs and the recorded answers of topic `authenticate`. A login
-that fails says `INVALID_AUTH` and nothing else, whatever the reason; the reason goes to the log.
+A session is a row, whether it was made by POST /authenticate (its token comes as `zt-session`) or by
+OIDC (its access tokens come as `Authorization: Bearer`). Source: recorded answers of topics
+`authenticate`, `mfa`, `oidc`.
 """
 
 from __future__ import annotations
 
-import logging
+import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from werkzeug.security import check_password_hash, generate_password_hash
-
-import pki
 import store
+import tokens
 from api.errors import ApiError
 from api.resource import (
     CLIENT,
     MANAGEMENT,
-    OBJECT,
     STRINGS,
     Action,
     Body,
@@ -28,14 +27,13 @@ from api.resource import (
     links,
     nested,
     now_ms,
-    text,
     time_text,
 )
-from domain import cas, ids
+from domain import access_tokens, credentials, ids, session_certificates, signers
 from domain.context import Context
-from models import ApiSession, AuthPolicy, Authenticator, ConfigType, Identity
-
-log = logging.getLogger("zitilite.auth")
+from domain.credentials import Login
+from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
+from prepared import Prepared, insert
 
 MISSING = (
     'zt-session realm="zt-session" error="missing" error_description="no matching token was provided",'
@@ -44,13 +42,6 @@ MISSING = (
 INVALID = 'zt-session realm="zt-session" error="invalid" error_description="token is invalid"'
 INVALID_BEARER = 'Bearer realm="openziti-oidc" error="invalid" error_description="token is invalid"'
 
-# scrypt at 16 MiB: about 40 ms on one core of a small machine.
-HASH_METHOD = "scrypt:16384:8:1"
-# Compared against when the user name is unknown, so that both answers take the same time.
-_NOBODY = generate_password_hash("nobody", method=HASH_METHOD)
-
-USERNAME = text(4, 100)
-PASSWORD = text(5, 100)
 IDENTITY_LINKS = (
     "auth-policies",
     "authenticators",
@@ -67,55 +58,76 @@ _INFO = {k: {"type": "string"} for k in ("arch", "os", "osRelease", "osVersion",
 _SDK = {k: {"type": "string"} for k in ("type", "version", "revision", "branch", "appId", "appVersion")}
 
 
-def hash_password(ctx: Context, password: str) -> str:
-    """A salted scrypt hash; at most two are computed at once, so that logins cannot starve enrollment."""
-    with ctx.ctrl.hashing:
-        return generate_password_hash(password, method=HASH_METHOD)
+# --- the caller
 
-
-def password_matches(ctx: Context, hashed: str | None, password: str) -> bool:
-    """Compare in constant time; None stands for an unknown user and takes as long."""
-    with ctx.ctrl.hashing:
-        matches = check_password_hash(hashed or _NOBODY, password)
-    return matches and hashed is not None
-
-
-# --- sessions
+_BY_TOKEN = Prepared(
+    lambda token, now: ApiSession.select().where(
+        ApiSession.token == token, ApiSession.oidc_client.is_null(), ApiSession.expires_at > now
+    ),
+    ApiSession,
+)
+_BY_ID = Prepared(lambda key: Identity.select().where(Identity.id == key), Identity)
+_EXPIRED = Prepared(lambda now: ApiSession.delete().where(ApiSession.expires_at < now))
+_PROTECTED = Prepared(lambda key: Mfa.select(Mfa.id).where(Mfa.identity == key, Mfa.is_verified))
 
 
 def resolve(ctx: Context, *, partial: bool = False) -> None:
-    """Find the caller's session by the `zt-session` header. Raises UNAUTHORIZED.
+    """Find the caller's session by `zt-session`, else by a Bearer token. Raises UNAUTHORIZED.
 
-    Cookies are not looked at and requests do not prolong the session, both as recorded.
+    Cookies are not looked at and requests do not prolong the session, both as recorded. With partial
+    a session will do that lacks a second factor.
     """
     token = ctx.headers.get("zt-session", "")
-    if not token:
-        bearer = ctx.headers.get("Authorization", "").startswith("Bearer ")
-        if bearer:
-            raise ApiError("UNAUTHORIZED", headers={"WWW-Authenticate": INVALID_BEARER})
-        raise ApiError(
-            "UNAUTHORIZED", "unauthenticated for invalid credentials", headers={"WWW-Authenticate": MISSING}
-        )
-    session = (
-        ApiSession.select(ApiSession, Identity)
-        .join(Identity)
-        .where(ApiSession.token == token, ApiSession.expires_at > now_ms())
-        .first()
-    )
-    if session is None:
-        raise ApiError("UNAUTHORIZED", headers={"WWW-Authenticate": INVALID})
+    session = _by_token(token) if token else _by_bearer(ctx)
     ctx.session, ctx.identity = session, session.identity
+    if not partial and (session.totp_pending or not _signer_satisfied(ctx, session)):
+        raise ApiError("UNAUTHORIZED", log=f"the session of '{session.identity.name}' lacks a second factor")
 
 
-def is_disabled(identity: Identity) -> bool:
-    """Whether the identity is disabled right now (a temporary disablement ends by itself)."""
-    until = identity.disabled_until
-    return identity.disabled_at is not None and (until is None or until > now_ms())
+def _by_token(token: str) -> ApiSession:
+    session: ApiSession | None = _BY_TOKEN.first(token, now_ms())
+    identity = _BY_ID.first(session.identity_id) if session else None
+    if session is None or identity is None:
+        raise ApiError("UNAUTHORIZED", headers={"WWW-Authenticate": INVALID})
+    session.identity = identity
+    return session
+
+
+def _by_bearer(ctx: Context) -> ApiSession:
+    token = signers.bearer(ctx)
+    if not token:
+        headers = {"WWW-Authenticate": MISSING}
+        raise ApiError("UNAUTHORIZED", "unauthenticated for invalid credentials", headers=headers)
+    try:
+        _, claims = tokens.peek(token)
+    except tokens.BadToken:
+        claims = {}
+    if claims.get("z_t") != access_tokens.ACCESS or ctx.ctrl.settings.oidc != "on":
+        raise ApiError("UNAUTHORIZED", headers={"WWW-Authenticate": MISSING}, log="no access token of ours")
+    try:
+        ctx.access = access_tokens.read(ctx, token, access_tokens.ACCESS)
+        return access_tokens.session_of(ctx, ctx.access)
+    except tokens.BadToken as e:
+        raise ApiError("UNAUTHORIZED", headers={"WWW-Authenticate": INVALID_BEARER}, log=str(e)) from None
+
+
+def _signer_satisfied(ctx: Context, session: ApiSession) -> bool:
+    """Whether the external token that the policy demands besides the session came with this request."""
+    if not session.signer_pending:
+        return True
+    try:
+        verified = signers.verify(ctx, signers.bearer(ctx), signer_id=session.signer_pending)
+    except ApiError:
+        return False
+    return bool(Identity.select().where(Identity.id == session.identity_id, signers.owner(verified)).exists())
 
 
 def end_sessions(condition: Any) -> int:
     """Delete the sessions that match. Call it in the transaction that takes away what they rest on."""
     return int(ApiSession.delete().where(condition).execute())
+
+
+# --- how a session is shown
 
 
 def session_document(session: ApiSession, identity: Identity) -> dict[str, Any]:
@@ -126,7 +138,7 @@ def session_document(session: ApiSession, identity: Identity) -> dict[str, Any]:
         "id": session.id,
         "tags": session.tags,
         "updatedAt": time_text(session.updated_at),
-        "authQueries": [],
+        "authQueries": auth_queries(session),
         "authenticatorId": session.authenticator,
         "cachedLastActivityAt": time_text(session.last_activity_at),
         "configTypes": session.config_types,
@@ -134,14 +146,52 @@ def session_document(session: ApiSession, identity: Identity) -> dict[str, Any]:
         "identityId": identity.id,
         "ipAddress": session.ip_address,
         "isCertExtendable": session.is_cert_extendable,
-        "isMfaComplete": False,
-        "isMfaRequired": False,
+        "isMfaComplete": session.mfa_complete,
+        "isMfaRequired": session.mfa_required,
         "lastActivityAt": time_text(session.last_activity_at),
         "token": session.token,
     }
     if session.improper_client_cert_chain:
         doc["improperClientCertChain"] = True
     return doc
+
+
+def auth_queries(session: ApiSession) -> list[dict[str, Any]]:
+    """What is still asked for before the session is a full one."""
+    queries: list[dict[str, Any]] = []
+    if session.totp_pending:
+        queries.append(
+            {
+                "format": "alphaNumeric",
+                "httpMethod": "POST",
+                "httpUrl": "./authenticate/mfa",
+                "maxLength": 6,
+                "minLength": 4,
+                "provider": "ziti",
+                "scopes": None,
+                "typeId": "MFA",
+            }
+        )
+    if session.signer_pending:
+        queries += signer_query(session.signer_pending)
+    return queries
+
+
+def signer_query(key: str) -> list[dict[str, Any]]:
+    """The query that sends a client to the provider of an external token; none when the signer is gone."""
+    signer = ExternalJwtSigner.get_or_none(ExternalJwtSigner.id == key)
+    if signer is None:
+        return []
+    return [
+        {
+            "clientId": signer.client_id or "",
+            "httpUrl": signer.external_auth_url or "",
+            "id": signer.id,
+            "provider": "url",
+            "scopes": signer.scopes or None,
+            "typeId": "EXT-JWT",
+        }
+    ]
 
 
 def current_document(session: ApiSession, identity: Identity) -> dict[str, Any]:
@@ -174,10 +224,36 @@ def extend_sessions(ctx: Context, rows: list[ApiSession], docs: list[dict[str, A
     """Fill in the rows of GET /api-sessions."""
     people = {i.id: i for i in Identity.select().where(Identity.id.in_({r.identity_id for r in rows}))}
     for row, doc in zip(rows, docs, strict=True):
-        doc |= session_document(row, people[row.identity_id])
+        doc.update(session_document(row, people[row.identity_id]))
 
 
 # --- login
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client tells about itself when it logs in. Config types: ids or names."""
+
+    config_types: list[str] = field(default_factory=list)
+    env_info: dict[str, Any] = field(default_factory=dict)
+    sdk_info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What a policy and an identity demand besides the primary login."""
+
+    mfa_required: bool
+    totp_pending: bool
+    signer_pending: str | None
+
+
+def second_factors(identity: Identity) -> Factors:
+    """The second factors of an identity: its own TOTP, and what its authentication policy requires."""
+    secondary = identity.auth_policy.secondary
+    enrolled = _PROTECTED.first(identity.id) is not None
+    totp = enrolled or bool(secondary.get("requireTotp"))
+    return Factors(enrolled, totp, secondary.get("requireExtJwtSigner") or None)
 
 
 def authenticate(ctx: Context) -> Result:
@@ -185,58 +261,81 @@ def authenticate(ctx: Context) -> Result:
 
     Answers with the headers `zt-session`, `expiration-seconds` and `expires-at` besides the body.
     """
-    method = ctx.query["method"]
-    if method == "password":
-        a, ca_id, improper = by_password(ctx), None, False
-    elif method == "cert":
-        a, ca_id, improper = by_certificate(ctx)
-    else:
-        # No external JWT signers exist yet, so no token can match one.
-        raise ApiError("UNAUTHORIZED", log="external JWT login is not served")
+    login = primary(ctx, ctx.query["method"], ctx.body)
+    factors = second_factors(login.identity)
+    body = ctx.body
+    told = Told(body.get("configTypes", []), body.get("envInfo", {}), body.get("sdkInfo", {}))
     with store.write():
-        session = start_session(ctx, a, ca_id, improper=improper)
+        session = open_session(
+            ctx,
+            login.identity.id,
+            told,
+            id=ids.session_id(),
+            token=ids.token(),
+            authenticator=login.authenticator,
+            ca=login.ca,
+            seconds=ctx.ctrl.settings.session_minutes * 60,
+            is_cert_extendable=login.is_cert_extendable,
+            improper_client_cert_chain=login.improper_chain,
+            mfa_required=factors.mfa_required,
+            totp_pending=factors.totp_pending,
+            signer_pending=factors.signer_pending,
+        )
+        if login.certificate is not None:
+            session_certificates.keep(session.id, login.certificate.pem)
     expires = datetime.fromtimestamp(session.expires_at / 1000, UTC)
     headers = {
         "zt-session": session.token,
         "expiration-seconds": str((session.expires_at - session.created_at) // 1000),
         "expires-at": expires.strftime("%Y-%m-%d %H:%M:%S.%f000 +0000 UTC"),
     }
-    return Result(current_document(session, a.identity), headers=headers)
+    return Result(current_document(session, login.identity), headers=headers)
 
 
-def start_session(ctx: Context, a: Authenticator, ca_id: str | None, *, improper: bool) -> ApiSession:
-    """Write the session row and what the client tells about itself. Needs a write transaction."""
-    identity: Identity = a.identity
+def primary(ctx: Context, method: str, body: dict[str, Any]) -> Login:
+    """Check the primary credentials of a request. Raises INVALID_AUTH or UNAUTHORIZED."""
+    match method:
+        case "password":
+            return credentials.by_password(ctx, body.get("username"), body.get("password"))
+        case "cert":
+            return credentials.by_certificate(ctx)
+        case _:
+            return credentials.by_external_token(ctx)
+
+
+def open_session(ctx: Context, identity_id: str, told: Told, *, seconds: int, **columns: Any) -> ApiSession:
+    """Write a session and what the client tells about itself. Needs a write transaction.
+
+    Args:
+        seconds: how long it lives.
+        columns: the other columns of the row; `config_types`, `ip_address` and the times are filled in.
+    """
     now = now_ms()
-    end_sessions(ApiSession.expires_at < now)
+    _EXPIRED.execute(now)
     # Read again inside the transaction: it may have been disabled or deleted since.
-    fresh = Identity.get_or_none(Identity.id == identity.id)
-    if fresh is None or is_disabled(fresh):
-        raise refused("the identity was disabled or deleted meanwhile")
-    changes: dict[Any, Any] = {Identity.failed_logins: 0} if fresh.failed_logins else {}
-    for column, name in ((Identity.env_info, "envInfo"), (Identity.sdk_info, "sdkInfo")):
-        if ctx.body.get(name):
-            changes[column] = ctx.body[name]
+    fresh = _BY_ID.first(identity_id)
+    if fresh is None or credentials.is_disabled(fresh):
+        raise credentials.refused("the identity was disabled or deleted meanwhile")
+    news = {Identity.env_info: told.env_info, Identity.sdk_info: told.sdk_info}
+    changes: dict[Any, Any] = {column: value for column, value in news.items() if value}
+    if fresh.failed_logins:
+        changes[Identity.failed_logins] = 0
     if changes:
-        Identity.update(changes).where(Identity.id == identity.id).execute()
-    return ApiSession.create(
-        id=ids.session_id(),
-        token=ids.token(),
-        identity=identity,
-        authenticator=a.id,
-        ca=ca_id,
+        Identity.update(changes).where(Identity.id == identity_id).execute()
+    session = ApiSession(
+        identity=identity_id,
         ip_address=ctx.remote,
-        config_types=_known_config_types(ctx.body.get("configTypes", [])),
+        config_types=known_config_types(told.config_types),
         created_at=now,
         updated_at=now,
         last_activity_at=now,
-        expires_at=now + ctx.ctrl.settings.session_minutes * 60_000,
-        is_cert_extendable=a.method == "cert" and a.is_issued_by_network,
-        improper_client_cert_chain=improper,
+        expires_at=now + seconds * 1000,
+        **columns,
     )
+    return cast("ApiSession", insert(session))
 
 
-def _known_config_types(names: list[str]) -> list[str]:
+def known_config_types(names: list[str]) -> list[str]:
     """`all` as it is; ids of config types for ids and names; anything unknown is left out."""
     if "all" in names:
         return ["all"]
@@ -246,153 +345,34 @@ def _known_config_types(names: list[str]) -> list[str]:
     return [row.id for row in found]
 
 
-def refused(reason: str) -> ApiError:
-    """A failed login: always the same answer; the reason is for the log."""
-    return ApiError("INVALID_AUTH", log=reason)
-
-
-def by_password(ctx: Context) -> Authenticator:
-    """Check user name and password. Raises INVALID_AUTH; counts failures where the policy says so."""
-    username, password = ctx.body.get("username"), ctx.body.get("password")
-    if not username or not password:
-        raise ApiError("COULD_NOT_VALIDATE", "username and password fields are required")
-    a = _find(Authenticator.updb_username == username)
-    matches = password_matches(ctx, a.updb_password if a else None, password)
-    if a is None:
-        raise refused("unknown user name")
-    rules = a.identity.auth_policy.primary["updb"]
-    if not rules["allowed"]:
-        raise refused(f"the auth policy of '{a.identity.name}' does not allow passwords")
-    if is_disabled(a.identity):
-        raise refused(f"'{a.identity.name}' is disabled or locked out")
-    if not matches:
-        _count_failure(a.identity, rules)
-        raise refused(f"wrong password for '{a.identity.name}'")
-    return a
-
-
-def _find(condition: Any) -> Authenticator | None:
-    found: Authenticator | None = (
-        Authenticator.select(Authenticator, Identity, AuthPolicy)
-        .join(Identity)
-        .join(AuthPolicy)
-        .where(condition)
-        .first()
-    )
-    return found
-
-
-def _count_failure(identity: Identity, rules: dict[str, Any]) -> None:
-    """Lock the identity when its failures reach the policy's `maxAttempts` (0 = never)."""
-    limit = rules.get("maxAttempts", 0)
-    if not limit:
-        return
-    with store.write():
-        Identity.update(failed_logins=Identity.failed_logins + 1).where(Identity.id == identity.id).execute()
-        failures = Identity.get_by_id(identity.id).failed_logins
-        if failures < limit:
-            return
-        minutes = rules.get("lockoutDurationMinutes", 0)
-        until = now_ms() + minutes * 60_000 if minutes else None
-        Identity.update(disabled_at=now_ms(), disabled_until=until, failed_logins=0).where(
-            Identity.id == identity.id
-        ).execute()
-        end_sessions(ApiSession.identity == identity.id)
-    log.warning("'%s' is locked out after %d failed logins", identity.name, failures)
-
-
-def by_certificate(ctx: Context) -> tuple[Authenticator, str | None, bool]:
-    """Find the identity of the TLS client certificate. The leaf alone identifies.
-
-    Returns:
-        The authenticator, the id of the third-party CA it rests on (None for our own certificates),
-        and whether a certificate of ours came without its intermediate.
-    """
-    if not ctx.peer:
-        raise refused("no client certificate was presented")
-    leaf, chain = ctx.peer[0], ctx.peer[1:]
-    a = _find(Authenticator.cert_fingerprint == leaf.fingerprint)
-    if a is None:
-        return _by_claim(leaf, chain)
-    ca_id = _check_certificate(ctx, a, leaf, chain)
-    resolved = bool(chain)
-    if a.is_issued_by_network and a.last_auth_resolved_to_root != resolved:
-        with store.write():
-            Authenticator.update(last_auth_resolved_to_root=resolved).where(Authenticator.id == a.id).execute()
-    return a, ca_id, a.is_issued_by_network and not resolved
-
-
-def _check_certificate(ctx: Context, a: Authenticator, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str | None:
-    expired_ok = _certificate_allowed(a.identity)
-    if a.is_issued_by_network:
-        if not ctx.ctrl.authority.issued(leaf):
-            raise refused(f"certificate {leaf.subject} is not one of ours")
-        if not expired_ok and not leaf.not_before <= datetime.now(UTC) <= leaf.not_after:
-            raise refused(f"certificate {leaf.subject} expired on {leaf.not_after}")
-        return None
-    ca = cas.validating(leaf, chain, cas.verified(auth=True), check_expiry=not expired_ok)
-    if ca is None:
-        raise refused(f"certificate {leaf.subject}: no verified CA with connections enabled validates it")
-    return ca.id
-
-
-def _certificate_allowed(identity: Identity) -> bool:
-    """Whether expired certificates pass. Raises INVALID_AUTH when certificates do not at all."""
-    if is_disabled(identity):
-        raise refused(f"'{identity.name}' is disabled")
-    rules = identity.auth_policy.primary["cert"]
-    if not rules["allowed"]:
-        raise refused(f"the auth policy of '{identity.name}' does not allow certificates")
-    return bool(rules["allowExpiredCerts"])
-
-
-def _by_claim(leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> tuple[Authenticator, str | None, bool]:
-    """An identity known by its external id, taken from the certificate as its CA says."""
-    for ca in cas.verified(auth=True):
-        claim = cas.external_id(ca, leaf) if ca.external_id_claim else None
-        if not claim:
-            continue
-        identity = (
-            Identity.select(Identity, AuthPolicy).join(AuthPolicy).where(Identity.external_id == claim).first()
-        )
-        if identity is None:
-            continue
-        expired_ok = _certificate_allowed(identity)
-        if cas.validating(leaf, chain, [ca], check_expiry=not expired_ok):
-            return Authenticator(id="internal", identity=identity, method="cert"), ca.id, False
-    raise refused(f"certificate {leaf.subject} ({leaf.fingerprint}) belongs to nobody")
-
-
 # --- the caller's own session
 
 
 def current_api_session(ctx: Context) -> Any:
-    return current_document(ctx.my_session, ctx.me)
+    """GET /current-api-session. Called by Bearer, it shows that token and its end."""
+    doc = current_document(ctx.my_session, ctx.me)
+    if ctx.access is not None:
+        end = ctx.access["exp"]
+        doc |= {
+            "token": signers.bearer(ctx),
+            "expiresAt": time_text(end * 1000),
+            "expirationSeconds": max(int(end - time.time()), 0),
+        }
+    return doc
 
 
 def logout(ctx: Context) -> Any:
+    """DELETE /current-api-session: the session ends, and with it every token of it."""
     end_sessions(ApiSession.id == ctx.my_session.id)
     return {}
-
-
-def authenticate_mfa(ctx: Context) -> Any:
-    """POST /authenticate/mfa. Nobody can be enrolled yet."""
-    raise ApiError("MFA_NOT_ENROLLED")
-
-
-def service_updates(ctx: Context) -> Any:
-    """GET /current-api-session/service-updates: when the caller's services last changed."""
-    from domain import roles
-
-    return {"lastChangeAt": time_text(roles.last_change())}
 
 
 LOGIN = Body(
     "auth",
     "Authenticate",
     (
-        Field("username", USERNAME),
-        Field("password", PASSWORD),
+        Field("username", credentials.USERNAME),
+        Field("password", credentials.PASSWORD),
         Field("configTypes", STRINGS),
         Field("envInfo", nested("EnvInfo", _INFO)),
         Field("sdkInfo", nested("SdkInfo", _SDK)),
@@ -401,20 +381,9 @@ LOGIN = Body(
 )
 BOTH = (MANAGEMENT, CLIENT)
 METHOD = Param("method", required=True, choices=("password", "cert", "ext-jwt"))
-MFA = Body("mfa", "MfaCode", (Field("code", required="c"),))
 
 ACTIONS = (
     Action("POST", "/authenticate", authenticate, "public", BOTH, LOGIN, (METHOD,), summary="Log in"),
-    Action("POST", "/authenticate/mfa", authenticate_mfa, "partial", BOTH, MFA, summary="Answer the second factor"),
     Action("GET", "/current-api-session", current_api_session, "partial", BOTH, summary="The caller's session"),
     Action("DELETE", "/current-api-session", logout, "partial", BOTH, write=True, summary="Log out"),
-    Action(
-        "GET",
-        "/current-api-session/service-updates",
-        service_updates,
-        "session",
-        (CLIENT,),
-        summary="When the caller's services last changed",
-    ),
 )
-__all__ = ["ACTIONS", "OBJECT"]

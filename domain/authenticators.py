@@ -26,7 +26,7 @@ from api.resource import (
     now_ms,
     parse_time,
 )
-from domain import auth, cas, enrollment, ids
+from domain import auth, cas, credentials, enrollment, ids, policies
 from domain.context import Context
 from models import ApiSession, Authenticator, Ca, Identity
 
@@ -86,7 +86,7 @@ def create(ctx: Context) -> Result:
     for name in wanted:
         if not body.get(name):
             raise field_error(name, f"{name} is required", "")
-    hashed = auth.hash_password(ctx, body["password"]) if method == "updb" else ""
+    hashed = credentials.hash_password(ctx, body["password"]) if method == "updb" else ""
     with store.write():
         same = Authenticator.select().where(Authenticator.identity == identity.id, Authenticator.method == method)
         if same.exists():
@@ -155,7 +155,7 @@ def _update(ctx: Context, row: Authenticator, body: dict[str, Any]) -> Any:
     if "tags" in body:
         changes["tags"] = body["tags"]
     if row.method == "updb" and body.get("password"):
-        changes["updb_password"] = auth.hash_password(ctx, body["password"])
+        changes["updb_password"] = credentials.hash_password(ctx, body["password"])
     with store.write():
         if row.method == "updb" and body.get("username"):
             _check_free(body["username"], but=row.id)
@@ -208,7 +208,7 @@ def change_own(ctx: Context, id: str) -> Any:
     if row.method != "updb":
         raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR")
     current = ctx.body["currentPassword"]
-    if not auth.password_matches(ctx, row.updb_password, current):
+    if not credentials.password_matches(ctx, row.updb_password, current):
         raise ApiError(
             "UNAUTHORIZED", {"field": "currentPassword", "reason": "invalid current password", "value": current}
         )
@@ -219,7 +219,8 @@ def _change(ctx: Context, row: Authenticator) -> Any:
     body = ctx.body
     changes: dict[str, Any] = {"updated_at": now_ms()}
     if body.get("password"):
-        changes["updb_password"] = auth.hash_password(ctx, body["password"])
+        policies.check_password(ctx.me.auth_policy, body["password"])
+        changes["updb_password"] = credentials.hash_password(ctx, body["password"])
     if "tags" in body:
         changes["tags"] = body["tags"]
     with store.write():
@@ -238,7 +239,7 @@ def _renewable(ctx: Context, key: str) -> Authenticator:
     """
     if not ctx.peer:
         raise ApiError("UNAUTHORIZED", log="no client certificate was presented")
-    row = Authenticator.get_or_none(Authenticator.id == key)
+    row: Authenticator | None = Authenticator.get_or_none(Authenticator.id == key)
     if row is None:
         raise ApiError("NOT_FOUND")
     if row.identity_id != ctx.me.id:
@@ -277,14 +278,14 @@ def extend_verify(ctx: Context, id: str) -> Any:
     """POST …/extend-verify: the client has the new certificate; from now on only it works."""
     row = _renewable(ctx, id)
     if not row.unverified_cert_fingerprint:
-        raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR", "no new certificate is waiting to be verified")
+        raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR", log="no new certificate is waiting to be verified")
     _require_certificate(ctx, row)
     try:
         cert = pki.load_cert(ctx.body["clientCert"])
     except pki.BadCertificate as e:
-        raise ApiError("INVALID_CLIENT_CERT", str(e)) from None
+        raise ApiError("INVALID_CLIENT_CERT", log=str(e)) from None
     if cert.fingerprint != row.unverified_cert_fingerprint:
-        raise ApiError("INVALID_CLIENT_CERT", "it is not the certificate that the extension returned")
+        raise ApiError("INVALID_CLIENT_CERT", log="it is not the certificate that the extension returned")
     rolled = cert.public_key_print != row.public_key_print
     with store.write():
         switched = (
@@ -304,7 +305,7 @@ def extend_verify(ctx: Context, id: str) -> Any:
             .execute()
         )
     if switched != 1:
-        raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR", "the certificate was verified a moment ago")
+        raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR", log="the certificate was verified a moment ago")
     return {}
 
 
@@ -320,14 +321,18 @@ CREATE = Body(
         Field("tags", TAGS),
     ),
 )
-_USERNAME, _PASSWORD = Field("username", auth.USERNAME), Field("password", auth.PASSWORD)
+_USERNAME, _PASSWORD = Field("username", credentials.USERNAME), Field("password", credentials.PASSWORD)
 UPDATE = Body(
     "authenticator",
     "AuthenticatorUpdate",
-    (Field("username", auth.USERNAME, required="c"), Field("password", auth.PASSWORD, required="c"), Field("tags", TAGS)),
+    (
+        Field("username", credentials.USERNAME, required="c"),
+        Field("password", credentials.PASSWORD, required="c"),
+        Field("tags", TAGS),
+    ),
 )
 PATCH = Body("authenticator", "AuthenticatorPatch", (_USERNAME, _PASSWORD, Field("tags", TAGS)))
-_CURRENT = Field("currentPassword", auth.PASSWORD, required="c")
+_CURRENT = Field("currentPassword", credentials.PASSWORD, required="c")
 OWN_UPDATE = Body("authenticator", "AuthenticatorUpdateWithCurrent", (*UPDATE.fields, _CURRENT))
 OWN_PATCH = Body("authenticator", "AuthenticatorPatchWithCurrent", (*PATCH.fields, _CURRENT))
 REQUEST_EXTEND = Body("requestExtendAuthenticator", "RequestExtendAuthenticator", (Field("rollKeys", BOOL),))

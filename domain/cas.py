@@ -60,9 +60,7 @@ def validating(
 def problem(leaf: pki.Cert, chain: Sequence[pki.Cert], ca: Ca, *, check_expiry: bool = True) -> str | None:
     """Why this CA does not validate the leaf as a client certificate; None when it does."""
     try:
-        pki.verify_chain(
-            leaf, chain, [issuing_cert(ca.cert_pem)], now=datetime.now(UTC), check_expiry=check_expiry
-        )
+        pki.verify_chain(leaf, chain, [issuing_cert(ca.cert_pem)], now=datetime.now(UTC), check_expiry=check_expiry)
     except pki.Untrusted as e:
         return e.reason
     return None
@@ -101,9 +99,7 @@ def _check_claim(claim: dict[str, Any]) -> None:
     location, matcher, parser = claim["location"], claim["matcher"], claim["parser"]
     shown = f"location={location} matcher={matcher} parser={parser}"
     if matcher not in MATCHERS[location]:
-        raise invalid_field(
-            "externalIdClaim", shown, f"unsupported matcher [{matcher}] for location [{location}]"
-        )
+        raise invalid_field("externalIdClaim", shown, f"unsupported matcher [{matcher}] for location [{location}]")
     if matcher != "ALL" and not claim["matcherCriteria"]:
         raise invalid_field("externalIdClaim", shown, f"invalid criteria [] for matcher [{matcher}]")
     if parser == "SPLIT" and not claim["parserCriteria"]:
@@ -183,7 +179,9 @@ def verify(ctx: Context, id: str) -> Any:
     content = _json_string(ctx.raw) if ctx.content_type == JSON_TYPE else ctx.raw
     if not content.strip():
         raise field_error("certificate", "certificate in body is required", "", status=602)
-    ca = _get(id)
+    ca: Ca | None = Ca.get_or_none(Ca.id == id)
+    if ca is None:
+        raise ApiError("NOT_FOUND")
     if ca.is_verified:
         raise ApiError("CA_ALREADY_VERIFIED")
     certs = _read_bundle(content)
@@ -195,9 +193,7 @@ def verify(ctx: Context, id: str) -> Any:
             f"the certificate's common name is '{found}', it must be the verification token '{ca.verification_token}'",
         )
     try:
-        pki.verify_chain(
-            proof, certs, [issuing_cert(ca.cert_pem)], now=datetime.now(UTC), usage=None
-        )
+        pki.verify_chain(proof, certs, [issuing_cert(ca.cert_pem)], now=datetime.now(UTC), usage=None)
     except pki.Untrusted as e:
         raise ApiError("CERTIFICATE_FAILED_VALIDATION", e.reason) from None
     Ca.update(is_verified=True, updated_at=now_ms()).where(Ca.id == ca.id, ~Ca.is_verified).execute()
@@ -223,7 +219,7 @@ def _read_bundle(content: str | bytes) -> list[pki.Cert]:
     try:
         return pki.load_certs(content)
     except pki.BadCertificate as e:
-        raise ApiError(codes[e.kind], str(e)) from None
+        raise ApiError(codes[e.kind], None if e.kind == "no-pem" else str(e), log=str(e)) from None
 
 
 def jwt(ctx: Context, id: str) -> Result:

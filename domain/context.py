@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from werkzeug.datastructures import Headers, MultiDict
 
 import pki
 import tokens
 from api.errors import ApiError
 from api.resource import now_ms
 from config import Address, Settings
+from domain.jwks import KeyStore
+from domain.metrics import Metrics
 from models import ApiSession, Identity
 
 VERSION = "0.1.0"
@@ -31,11 +34,16 @@ class Controller:
     addresses: tuple[Address, ...]
     instance_id: str
     signer: tokens.Signer
+    jwks: KeyStore
     started_at: int = field(default_factory=now_ms)
     hashing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
     controller_id: str = "controller"
     network_id: str = ""
     key_problem: str = ""
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.controller_id)
 
     @property
     def url(self) -> str:
@@ -45,14 +53,17 @@ class Controller:
 
 @dataclass(slots=True)
 class Context:
-    """One request. `view` says what is being shown: list, detail or association."""
+    """One request. `view` says what is being shown: list, detail or association.
+
+    `access` are the claims of the access token that the caller came with; None for `zt-session`.
+    """
 
     ctrl: Controller
     base: str
     method: str
     path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
+    query: MultiDict[str, str]
+    headers: Headers
     remote: str
     peer: tuple[pki.Cert, ...]
     raw: bytes = b""
@@ -60,11 +71,13 @@ class Context:
     body: Any = None
     session: ApiSession | None = None
     identity: Identity | None = None
+    access: dict[str, Any] | None = None
     request_id: str = ""
     view: str = ""
 
     @property
     def is_management(self) -> bool:
+        """Whether the request came to the management API."""
         return self.base.startswith("/edge/management")
 
     @property
@@ -89,7 +102,7 @@ class Context:
     def allows(self, permission: str) -> bool:
         """Whether the caller may do `entity.verb`: an administrator all, others by their permissions.
 
-        `service` covers all verbs of services, `service.read` one of them, `admin_readonly` every read.
+        `service` covers all verbs of services, `service.read` one of them, `admin_readonly` every GET that reads.
         """
         if self.is_admin:
             return True
@@ -97,4 +110,5 @@ class Context:
             return False
         held = self.identity.permissions
         entity, _, verb = permission.partition(".")
-        return permission in held or entity in held or (verb == "read" and "admin_readonly" in held)
+        reads = verb == "read" and self.method == "GET"
+        return permission in held or entity in held or (reads and "admin_readonly" in held)

@@ -12,9 +12,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
-
-import peewee as pw
+from typing import Any, cast
 
 import pki
 import store
@@ -34,10 +32,11 @@ from api.resource import (
     parse_time,
     time_text,
 )
-from domain import auth, cas, ids, names, roles
+from domain import auth, cas, credentials, ids, names, policies, roles
 from domain.context import Context
 from domain.controllers import own_entry
 from models import ApiSession, Authenticator, Ca, Enrollment, Identity, Router
+from prepared import Prepared, insert
 
 log = logging.getLogger("zitilite.enrollment")
 
@@ -69,7 +68,7 @@ def add(
     settings = ctx.ctrl.settings
     minutes = settings.router_enrollment_minutes if router is not None else settings.enrollment_minutes
     now = now_ms()
-    return Enrollment.create(
+    e = Enrollment(
         id=key or ids.short_id(),
         created_at=now,
         updated_at=now,
@@ -82,6 +81,7 @@ def add(
         ca=ca,
         username=username,
     )
+    return cast("Enrollment", insert(e))
 
 
 def require_own_key(ctx: Context) -> None:
@@ -199,16 +199,22 @@ def create(ctx: Context) -> Result:
         ca = usable_ca(body.get("caId"), lambda: invalid_field("caId", body.get("caId"), "ca not found"))
     if method == "updb" and not body.get("username"):
         raise invalid_field("username", body.get("username"), "username not provided")
+    if method == "updb":
+        _check_login_name(body["username"])
     pending = Enrollment.get_or_none(Enrollment.identity == key, Enrollment.method == method)
     if pending is not None and pending.expires_at > now_ms():
         raise field_error("method", "enrollment of same method exists", method, code="ENROLLMENT_EXISTS", status=409)
     if pending is not None:
         pending.delete_instance()
     username = body.get("username") if method == "updb" else None
-    e = add(
-        ctx, method, identity=identity, ca=ca, username=username, expires_at=expires, key=ids.long_id()
-    )
+    e = add(ctx, method, identity=identity, ca=ca, username=username, expires_at=expires, key=ids.long_id())
     return Result({"_links": links("enrollments", e.id), "id": e.id}, status=201)
+
+
+def _check_login_name(name: str) -> None:
+    """Refuse a user name that no login would accept: its token would lead nowhere."""
+    if not 4 <= len(name) <= 100:
+        raise invalid_field("username", name, "a user name has 4 to 100 characters")
 
 
 def guard_admin(ctx: Context, identity: Identity) -> None:
@@ -250,10 +256,23 @@ def add_requested(ctx: Context, identity: Identity, wanted: dict[str, Any]) -> N
         ca = usable_ca(key, lambda: field_error("caId", "ca not found", key, code="NOT_FOUND", status=404))
         add(ctx, "ottca", identity=identity, ca=ca, expires_at=expires)
     if wanted.get("updb"):
+        _check_login_name(wanted["updb"])
         add(ctx, "updb", identity=identity, username=wanted["updb"], expires_at=expires)
 
 
 # --- spending a token
+
+_BY_TOKEN = Prepared(lambda token: Enrollment.select().where(Enrollment.token == token), Enrollment)
+_SPEND = Prepared(
+    lambda key, token, now: Enrollment.delete().where(
+        Enrollment.id == key, Enrollment.token == token, Enrollment.expires_at > now
+    )
+)
+_HELD = Prepared(
+    lambda identity, method: Authenticator.select(Authenticator.id).where(
+        Authenticator.identity == identity, Authenticator.method == method
+    )
+)
 
 
 def pending(token: str | None, method: str) -> Enrollment:
@@ -262,7 +281,7 @@ def pending(token: str | None, method: str) -> Enrollment:
     Raises INVALID_ENROLLMENT_TOKEN for a used, unknown or missing one, INVALID_ENROLL_METHOD for one
     of another method, ENROLLMENT_EXPIRED.
     """
-    e: Enrollment | None = Enrollment.get_or_none(Enrollment.token == token) if token else None
+    e: Enrollment | None = _BY_TOKEN.first(token) if token else None
     if e is None:
         raise ApiError("INVALID_ENROLLMENT_TOKEN", log="the token is unknown, used or deleted")
     expected = ROUTER_METHODS if method == "erott" else (method,)
@@ -277,12 +296,7 @@ def pending(token: str | None, method: str) -> Enrollment:
 def spending(e: Enrollment) -> Iterator[None]:
     """A write transaction that begins by spending the token. Whoever comes second is refused."""
     with store.write():
-        spent = (
-            Enrollment.delete()
-            .where(Enrollment.id == e.id, Enrollment.token == e.token, Enrollment.expires_at > now_ms())
-            .execute()
-        )
-        if spent != 1:
+        if _SPEND.execute(e.id, e.token, now_ms()).rowcount != 1:
             raise ApiError("INVALID_ENROLLMENT_TOKEN", log="the token was spent a moment ago")
         yield
 
@@ -309,21 +323,22 @@ def add_certificate(
     """
     replace_authenticator(identity_id, "cert")
     now = now_ms()
+    a = Authenticator(
+        id=key or ids.short_id(),
+        created_at=now,
+        updated_at=now,
+        identity=identity_id,
+        method="cert",
+        cert_pem=pem,
+        cert_fingerprint=cert.fingerprint,
+        public_key_print=cert.public_key_print,
+        cert_expires_at=milliseconds(cert.not_after),
+        is_issued_by_network=ca is None,
+        ca=ca,
+    )
     try:
-        return Authenticator.create(
-            id=key or ids.short_id(),
-            created_at=now,
-            updated_at=now,
-            identity=identity_id,
-            method="cert",
-            cert_pem=pem,
-            cert_fingerprint=cert.fingerprint,
-            public_key_print=cert.public_key_print,
-            cert_expires_at=milliseconds(cert.not_after),
-            is_issued_by_network=ca is None,
-            ca=ca,
-        )
-    except pw.IntegrityError:
+        return cast("Authenticator", insert(a))
+    except store.IntegrityError:
         raise cert_in_use(cert) from None
 
 
@@ -334,11 +349,9 @@ def cert_in_use(cert: pki.Cert) -> ApiError:
 
 def replace_authenticator(identity_id: str, method: str) -> None:
     """Remove the identity's authenticator of one method, and the sessions made with it."""
-    for old in Authenticator.select(Authenticator.id).where(
-        Authenticator.identity == identity_id, Authenticator.method == method
-    ):
-        ApiSession.delete().where(ApiSession.authenticator == old.id).execute()
-        Authenticator.delete().where(Authenticator.id == old.id).execute()
+    for (old,) in _HELD.all(identity_id, method):
+        ApiSession.delete().where(ApiSession.authenticator == old).execute()
+        Authenticator.delete().where(Authenticator.id == old).execute()
 
 
 def ott(ctx: Context, token: str | None, csr_text: str | bytes | None) -> dict[str, Any]:
@@ -386,7 +399,7 @@ def ca_auto(ctx: Context, requested_name: str | None) -> dict[str, Any]:
     claim = cas.external_id(ca, leaf)
     if ca.external_id_claim and not claim:
         place = ca.external_id_claim["location"]
-        raise ApiError("MISSING_CERT_CLAIM", f"ca '{ca.name}' looks for the external id in {place}; {leaf.subject} has none")
+        raise ApiError("MISSING_CERT_CLAIM", log=f"ca '{ca.name}' looks for it in {place}; {leaf.subject} has none")
     key = ids.short_id()
     wanted = names.of_auto_identity(ca, leaf, key, requested_name)
     attributes = sorted({r.lstrip("#") for r in ca.identity_roles} - {""})
@@ -405,8 +418,10 @@ def _add_auto_identity(key: str, name: str, attributes: list[str], claim: str | 
         reason = f"duplicate value '{claim}' in unique index on identities store"
         raise field_error("externalId", reason, claim)
     now = now_ms()
-    Identity.create(
-        id=key, name=name, external_id=claim, role_attributes=attributes, ca=ca.id, created_at=now, updated_at=now
+    insert(
+        Identity(
+            id=key, name=name, external_id=claim, role_attributes=attributes, ca=ca.id, created_at=now, updated_at=now
+        )
     )
     roles.set_attributes("identity", key, attributes)
 
@@ -435,7 +450,10 @@ def updb(ctx: Context, token: str | None, password: str | None) -> dict[str, Any
         raise field_error("password", "password is required", "")
     if len(password) < 5:
         raise field_error("password", "password in body should be at least 5 chars long", password)
-    hashed = auth.hash_password(ctx, password)
+    if len(password) > 100:
+        raise field_error("password", "password in body should be at most 100 chars long", password)
+    policies.check_password(e.identity.auth_policy, password)
+    hashed = credentials.hash_password(ctx, password)
     now = now_ms()
     with spending(e):
         replace_authenticator(e.identity_id, "updb")
@@ -467,7 +485,7 @@ def erott(ctx: Context, token: str | None, client: str | None, server: str | Non
     try:
         cert, server_cert = ctx.ctrl.authority.issue_router(client_csr, server_csr, e.router_id)
     except pki.BadCsr as problem:
-        raise ApiError("COULD_NOT_PROCESS_CSR", f"invalid client CSR: {problem}") from None
+        raise ApiError("COULD_NOT_PROCESS_CSR", "invalid client CSR", log=str(problem)) from None
     authority = ctx.ctrl.authority
     pem = authority.chain_pem(cert)
     with spending(e):
@@ -480,7 +498,7 @@ def _router_csr(text: str, which: str) -> pki.Csr:
     try:
         return pki.load_csr(text)
     except pki.BadCsr as problem:
-        raise ApiError("COULD_NOT_PROCESS_CSR", f"invalid {which} CSR: {problem}") from None
+        raise ApiError("COULD_NOT_PROCESS_CSR", f"invalid {which} CSR", log=str(problem)) from None
 
 
 def set_router_certificate(key: str, cert: pki.Cert, pem: str) -> None:
@@ -641,7 +659,7 @@ CA = Body("body", "CaEnrollment", (Field("name"),), optional=True)
 UPDB = Body(
     "updbCredentials",
     "UpdbCredentials",
-    (Field("username"), Field("password", auth.PASSWORD)),
+    (Field("username"), Field("password", credentials.PASSWORD)),
     prefix="updbCredentials.",
 )
 EROTT = Body(
@@ -655,9 +673,7 @@ EXTEND = Body(
     (Field("certCsr", required="c"), Field("serverCertCsr", required="c")),
 )
 UUID = Kind("text", {"type": "string", "format": "uuid"}, "strfmt.UUID")
-CHALLENGE = Body(
-    "nonce", "NonceChallenge", (Field("nonce", UUID, required="c"), Field("keyId", required="c"))
-)
+CHALLENGE = Body("nonce", "NonceChallenge", (Field("nonce", UUID, required="c"), Field("keyId", required="c")))
 ANY_BODY = ("text/plain", "application/pkcs7", "application/json", "application/x-pem-file")
 
 
@@ -679,9 +695,7 @@ ACTIONS = (
     _client("/enroll", enroll, GENERIC, "Enroll, any method", consumes=ANY_BODY),
     _client("/enroll/ott", enroll_ott, OTT, "Enroll by one-time token"),
     _client("/enroll/ottca", enroll_ottca, OTTCA, "Enroll by one-time token and certificate"),
-    _client(
-        "/enroll/ca", enroll_ca, CA, "Enroll by certificate", consumes=("text/plain", "application/json")
-    ),
+    _client("/enroll/ca", enroll_ca, CA, "Enroll by certificate", consumes=("text/plain", "application/json")),
     _client(
         "/enroll/updb",
         enroll_updb,

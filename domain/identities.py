@@ -5,22 +5,21 @@ Source: /identities and /current-identity, recorded answers of topics `identitie
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from datetime import timedelta
 from typing import Any
 
-import peewee as pw
-
 from api.errors import ApiError, field_error, not_found
 from api.resource import (
+    BOOL,
     CLIENT,
     INT,
     MANAGEMENT,
     STRINGS,
     TEXT,
     Action,
-    BOOL,
     Body,
     Field,
     Result,
@@ -28,23 +27,25 @@ from api.resource import (
     now_ms,
     time_text,
 )
-from domain import auth, enrollment, roles
+from domain import auth, credentials, enrollment, roles
 from domain.context import Context
 from models import (
     ApiSession,
-    AuthPolicy,
     Authenticator,
+    AuthPolicy,
     Ca,
     Config,
+    EdgeRouterPolicy,
     Enrollment,
     Identity,
     IdentityServiceConfig,
+    Mfa,
     Revocation,
     Router,
     Service,
     ServiceEdgeRouterPolicy,
-    EdgeRouterPolicy,
 )
+from prepared import Prepared, members
 
 TYPES = ("User", "Device", "Service", "Router", "Default")
 
@@ -119,11 +120,12 @@ def forget(key: str) -> None:
 
 def extend(ctx: Context, rows: list[Identity], docs: list[dict[str, Any]]) -> None:
     """Add what hangs on the identities, with one query for each sort of thing."""
-    keys = [row.id for row in rows]
+    keys = json.dumps([row.id for row in rows])
     policies = _policy_names(rows)
     authenticators = _authenticators(keys)
     pending = _pending(ctx, rows)
     live = _with_sessions(keys)
+    protected = _with_mfa(keys)
     for row, doc in zip(rows, docs, strict=True):
         policy = row.auth_policy_id
         doc["_links"]["auth-policies"] = {"href": f"./auth-policies/{policy}"}
@@ -136,13 +138,13 @@ def extend(ctx: Context, rows: list[Identity], docs: list[dict[str, Any]]) -> No
             },
             "authPolicyId": policy,
             "authenticators": authenticators.get(row.id, {}),
-            "disabled": auth.is_disabled(row),
+            "disabled": credentials.is_disabled(row),
             "edgeRouterConnectionStatus": "offline",
             "enrollment": pending.get(row.id, {}),
             "hasApiSession": row.id in live,
             "hasEdgeRouterConnection": False,
             "interfaces": None,
-            "isMfaEnabled": False,
+            "isMfaEnabled": row.id in protected,
             "type": type_reference(row.type),
             "typeId": row.type,
         }
@@ -157,41 +159,57 @@ def type_reference(name: str) -> dict[str, Any]:
     return {"_links": links("identity-types", name), "entity": "identity-types", "id": name, "name": name}
 
 
+_POLICY_NAMES = Prepared(
+    lambda keys: AuthPolicy.select(AuthPolicy.id, AuthPolicy.name).where(AuthPolicy.id.in_(members(keys)))
+)
+_AUTHENTICATORS = Prepared(
+    lambda keys: Authenticator.select(
+        Authenticator.id,
+        Authenticator.identity,
+        Authenticator.method,
+        Authenticator.cert_fingerprint,
+        Authenticator.updb_username,
+    ).where(Authenticator.identity.in_(members(keys)))
+)
+_PENDING = Prepared(lambda keys: Enrollment.select().where(Enrollment.identity.in_(members(keys))), Enrollment)
+_PROTECTED = Prepared(lambda keys: Mfa.select(Mfa.identity).where(Mfa.identity.in_(members(keys)), Mfa.is_verified))
+_LIVE = Prepared(
+    lambda keys, now: ApiSession.select(ApiSession.identity).where(
+        ApiSession.identity.in_(members(keys)), ApiSession.expires_at > now
+    )
+)
+
+
 def _policy_names(rows: list[Identity]) -> dict[str, str]:
-    wanted = {row.auth_policy_id for row in rows}
-    found = AuthPolicy.select(AuthPolicy.id, AuthPolicy.name).where(AuthPolicy.id.in_(wanted))
-    return {p.id: p.name for p in found}
+    return dict(_POLICY_NAMES.all(json.dumps(sorted({row.auth_policy_id for row in rows}))))
 
 
-def _authenticators(keys: list[str]) -> dict[str, dict[str, Any]]:
+def _authenticators(keys: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    a = Authenticator
-    columns = (a.id, a.identity, a.method, a.cert_fingerprint, a.updb_username)
-    for key, identity, method, fingerprint, username in (
-        a.select(*columns).where(a.identity.in_(keys)).tuples()
-    ):
+    for key, identity, method, fingerprint, username in _AUTHENTICATORS.all(keys):
         shown = {"fingerprint": fingerprint} if method == "cert" else {"username": username}
         found.setdefault(identity, {})[method] = {**shown, "id": key}
     return found
 
 
 def _pending(ctx: Context, rows: list[Identity]) -> dict[str, dict[str, Any]]:
-    hidden = () if ctx.is_admin else (True,)
-    keys = [r.id for r in rows if not (hidden and (r.is_admin or r.is_default_admin))]
+    """Pending enrollments by identity; a token of an administrator is shown to administrators only."""
+    visible = [r.id for r in rows if ctx.is_admin or not (r.is_admin or r.is_default_admin)]
+    pending: list[Enrollment] = _PENDING.all(json.dumps(visible))
+    wanted = {e.ca_id for e in pending if e.ca_id}
+    cas = {ca.id: ca for ca in Ca.select().where(Ca.id.in_(wanted))} if wanted else {}
     found: dict[str, dict[str, Any]] = {}
-    query = (
-        Enrollment.select(Enrollment, Ca).join(Ca, pw.JOIN.LEFT_OUTER).where(Enrollment.identity.in_(keys))
-    )
-    for e in query:
-        found.setdefault(e.identity_id, {})[e.method] = enrollment.summary(ctx, e, e.ca if e.ca_id else None)
+    for e in pending:
+        found.setdefault(e.identity_id, {})[e.method] = enrollment.summary(ctx, e, cas.get(e.ca_id))
     return found
 
 
-def _with_sessions(keys: list[str]) -> set[str]:
-    live = ApiSession.select(ApiSession.identity).where(
-        ApiSession.identity.in_(keys), ApiSession.expires_at > now_ms()
-    )
-    return {identity for (identity,) in live.distinct().tuples()}
+def _with_mfa(keys: str) -> set[str]:
+    return {identity for (identity,) in _PROTECTED.all(keys)}
+
+
+def _with_sessions(keys: str) -> set[str]:
+    return {identity for (identity,) in _LIVE.all(keys, now_ms())}
 
 
 # --- actions
@@ -249,30 +267,7 @@ def trace(ctx: Context, id: str) -> Result:
     return Result({"enabled": True, "traceId": shown, "until": time_text(until)}, meta=None)
 
 
-def failed_service_requests(ctx: Context, id: str) -> Any:
-    """GET /identities/{id}/failed-service-requests: no service session can be asked for yet, so none failed."""
-    return []
-
-
-def posture_data(ctx: Context, id: str) -> Any:
-    """GET /identities/{id}/posture-data: what the identity reported; nothing can be reported yet."""
-    nothing = {"lastUpdatedAt": None, "postureCheckId": "", "timedOut": False}
-    return {
-        "apiSessionPostureData": {},
-        "domain": {**nothing, "domain": None},
-        "mac": {**nothing, "addresses": None},
-        "os": {**nothing, "build": None, "type": None, "version": None},
-        "processes": [],
-    }
-
-
-def remove_mfa(ctx: Context, id: str) -> Any:
-    """DELETE /identities/{id}/mfa: 200 whether or not there was one, as recorded."""
-    _get(id)
-    return {}
-
-
-def policy_advice(ctx: Context, id: str, serviceId: str) -> Result:
+def policy_advice(ctx: Context, id: str, serviceId: str) -> Result:  # noqa: N803 - as in the path
     """GET /identities/{id}/policy-advice/{serviceId}: may this identity use that service, and over which routers."""
     identity = _get(id)
     service = Service.get_or_none(Service.id == serviceId)
@@ -396,9 +391,6 @@ ACTIONS = (
     Action("POST", f"{_ITEM}/disable", disable, "identity.update", body=DISABLE, write=True, summary="Disable"),
     Action("POST", f"{_ITEM}/enable", enable, "identity.update", write=True, summary="Enable"),
     Action("PUT", f"{_ITEM}/trace", trace, "identity.update", body=TRACE, summary="Trace"),
-    Action("GET", f"{_ITEM}/failed-service-requests", failed_service_requests, "identity.read"),
-    Action("GET", f"{_ITEM}/posture-data", posture_data, "identity.read"),
-    Action("DELETE", f"{_ITEM}/mfa", remove_mfa, "identity.update", summary="Remove the second factor"),
     Action("GET", f"{_ITEM}/policy-advice/{{serviceId}}", policy_advice, "identity.read"),
     Action("GET", f"{_ITEM}/service-configs", service_configs, "identity.read"),
     Action(

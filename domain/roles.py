@@ -7,6 +7,8 @@ attributes; the `@ids` of a policy are always added, whatever the semantic (reco
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +32,7 @@ from models import (
     ServiceEdgeRouterPolicy,
     ServicePolicy,
 )
+from prepared import Prepared, insert, members
 
 ALL = "#all"
 # side -> (entity, index of its attributes, its name in the API's errors)
@@ -58,8 +61,8 @@ LISTS: dict[Any, tuple[tuple[str, str, str], ...]] = {
 
 
 def kind_of(model: Any) -> str:
-    """The name of a policy's kind in the index tables."""
-    return str(model._meta.table_name)
+    """The name of a model's table; that of a policy is its kind in the index tables."""
+    return str(model._meta.table_name)  # noqa: SLF001 - peewee's own registry
 
 
 def last_change() -> int:
@@ -68,9 +71,12 @@ def last_change() -> int:
     return int(row.value) if row else 0
 
 
+_TOUCH = Prepared(lambda value: Meta.replace(key="services_changed_at", value=value))
+
+
 def touch() -> None:
     """Note that services, configs or policies changed: clients poll for it."""
-    Meta.replace(key="services_changed_at", value=str(now_ms())).execute()
+    _TOUCH.execute(str(now_ms()))
 
 
 # --- checking what a request names
@@ -87,7 +93,7 @@ def check_roles(name: str, side: str, roles: Sequence[str]) -> None:
     if not ids:
         return
     entity, _, plural = SIDES[side]
-    known = {row.id for row in entity.select(entity.id).where(entity.id.in_(ids))}
+    known = {row.id for row in entity.select(entity.id).where(entity.id.in_(ids), eligible(side))}
     unknown = [i for i in ids if i not in known]
     if unknown:
         raise field_error(name, f"no {plural} found with the given ids", unknown)
@@ -106,10 +112,15 @@ def check_policy(model: Any, values: dict[str, Any]) -> None:
 def set_attributes(side: str, key: str, attributes: Sequence[str]) -> None:
     """Rewrite the attribute index of one entity and its memberships."""
     _, index, _ = SIDES[side]
-    index.delete().where(index.entity == key).execute()
-    if attributes:
-        index.insert_many([(key, a) for a in attributes], fields=[index.entity, index.attribute]).execute()
+    _attributes_of(index).execute(key)
+    for attribute in attributes:
+        insert(index(entity=key, attribute=attribute))
     entity_changed(side, key, attributes)
+
+
+@functools.cache
+def _attributes_of(index: Any) -> Prepared:
+    return Prepared(lambda key: index.delete().where(index.entity == key))
 
 
 def policy_changed(model: Any, row: Any) -> None:
@@ -120,7 +131,10 @@ def policy_changed(model: Any, row: Any) -> None:
     for side, column, _ in LISTS[model]:
         roles = getattr(row, column)
         if roles:
-            PolicyRole.insert_many([(row.id, kind, side, r, match_all) for r in roles]).execute()
+            named = [
+                {"side": side, "role": r, "policy": row.id, "policy_kind": kind, "match_all": match_all} for r in roles
+            ]
+            PolicyRole.insert_many(named).execute()
             _add_members(row.id, kind, side, roles, match_all=match_all)
     touch()
 
@@ -132,19 +146,46 @@ def forget_policy(key: str) -> None:
 
 
 def _add_members(key: str, kind: str, side: str, roles: Sequence[str], *, match_all: bool) -> None:
-    entity, index, _ = SIDES[side]
-    condition = matching(entity, index, roles, match_all=match_all)
-    if side == "router":
-        condition &= entity.kind == "edge"
-    members = entity.select(pw.Value(key), pw.Value(kind), pw.Value(side), entity.id).where(condition)
+    entity = SIDES[side][0]
+    condition = _condition(side, roles, match_all=match_all)
+    chosen = entity.select(pw.Value(key), pw.Value(kind), pw.Value(side), entity.id).where(condition)
     columns = [PolicyMember.policy, PolicyMember.policy_kind, PolicyMember.side, PolicyMember.entity]
-    PolicyMember.insert_from(members, columns).execute()
+    PolicyMember.insert_from(chosen, columns).execute()
+
+
+def _condition(side: str, roles: Sequence[str], *, match_all: bool) -> Any:
+    entity, index, _ = SIDES[side]
+    return matching(entity, index, roles, match_all=match_all) & eligible(side)
+
+
+def eligible(side: str) -> Any:
+    """The condition that an entity can be in a policy at all: what only the fabric knows cannot."""
+    if side == "router":
+        return Router.kind == "edge"
+    if side == "service":
+        return ~Service.is_fabric_only
+    return ~SIDES[side][0].id.is_null()
+
+
+def ids_of(side: str) -> set[str]:
+    """Everybody who can be in a policy on that side."""
+    entity = SIDES[side][0]
+    return {key for (key,) in entity.select(entity.id).where(eligible(side)).tuples()}
+
+
+def expected_members(policy: Any, side: str, roles: Sequence[str]) -> set[str]:
+    """Who a policy's list stands for, worked out anew."""
+    if not roles:
+        return set()
+    entity = SIDES[side][0]
+    condition = _condition(side, roles, match_all=policy.semantic == "AllOf")
+    return {key for (key,) in entity.select(entity.id).where(condition).tuples()}
 
 
 def matching(entity: Any, index: Any, roles: Sequence[str], *, match_all: bool) -> Any:
     """The condition that an entity is meant by `roles`."""
     if ALL in roles:
-        return entity.id.is_null(False)
+        return ~entity.id.is_null()
     ids = [r[1:] for r in roles if r[0] == "@"]
     attributes = [r[1:] for r in roles if r[0] == "#"]
     condition = entity.id.in_(ids)
@@ -156,16 +197,26 @@ def matching(entity: Any, index: Any, roles: Sequence[str], *, match_all: bool) 
     return condition
 
 
+_LEAVE_ALL = Prepared(
+    lambda side, key: PolicyMember.delete().where(PolicyMember.side == side, PolicyMember.entity == key)
+)
+_MATCHED = Prepared(
+    lambda side, roles: PolicyRole.select().where(PolicyRole.side == side, PolicyRole.role.in_(members(roles))),
+    PolicyRole,
+)
+
+
 def entity_changed(side: str, key: str, attributes: Sequence[str]) -> None:
     """Rewrite the memberships of one entity whose attributes are as given."""
-    PolicyMember.delete().where(PolicyMember.side == side, PolicyMember.entity == key).execute()
-    mine = {ALL, f"@{key}", *(f"#{a}" for a in attributes)}
-    found = PolicyRole.select().where(PolicyRole.side == side, PolicyRole.role.in_(mine))
+    _LEAVE_ALL.execute(side, key)
+    mine = [ALL, f"@{key}", *(f"#{a}" for a in attributes)]
     by_policy: dict[str, list[Any]] = {}
-    for role in found:
+    for role in _MATCHED.all(side, json.dumps(mine)):
         by_policy.setdefault(role.policy, []).append(role)
     joined = [
-        (policy, roles[0].policy_kind, side, key) for policy, roles in by_policy.items() if _is_member(side, roles)
+        {"policy": policy, "side": side, "entity": key, "policy_kind": roles[0].policy_kind}
+        for policy, roles in by_policy.items()
+        if _is_member(side, roles)
     ]
     if joined:
         PolicyMember.insert_many(joined).execute()
@@ -202,9 +253,7 @@ def entity_deleted(side: str, key: str) -> None:
 
 def members_of(policy: str, side: str) -> Any:
     """Subquery: ids of the entities on one side of a policy."""
-    return PolicyMember.select(PolicyMember.entity).where(
-        PolicyMember.policy == policy, PolicyMember.side == side
-    )
+    return PolicyMember.select(PolicyMember.entity).where(PolicyMember.policy == policy, PolicyMember.side == side)
 
 
 def policies_of(model: Any, side: str, key: str) -> Any:
@@ -252,9 +301,7 @@ def display(roles: Sequence[str], side: str) -> list[dict[str, str]]:
     ids = [r[1:] for r in roles if r[0] == "@"]
     entity = SIDES[side][0]
     names = {row.id: row.name for row in entity.select(entity.id, entity.name).where(entity.id.in_(ids))} if ids else {}
-    return [
-        {"name": f"@{names.get(r[1:], r[1:])}" if r[0] == "@" else r, "role": r} for r in roles
-    ]
+    return [{"name": f"@{names.get(r[1:], r[1:])}" if r[0] == "@" else r, "role": r} for r in roles]
 
 
 # --- hooks of the policy rows

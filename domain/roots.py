@@ -9,13 +9,11 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-import peewee as pw
-
 import models
 from api.errors import ApiError
 from api.filters import FilterError, parse, select
-from api.resource import CLIENT, MANAGEMENT, Action, Param, Result, links
-from domain import auth, identities, roles
+from api.resource import CLIENT, MANAGEMENT, Action, Param, Result, links, time_text
+from domain import auth, roles
 from domain.context import VERSION, Context
 from domain.controllers import api_versions
 
@@ -34,7 +32,7 @@ def version(ctx: Context) -> Any:
     return {
         "apiVersions": api_versions(ctx),
         "buildDate": "2026-11-22 00:00:00",
-        "capabilities": [],
+        "capabilities": ["OIDC_AUTH", "OIDC_AUTH_WITH_CSR"] if ctx.ctrl.settings.oidc == "on" else [],
         "revision": f"zitilite-{VERSION}",
         "runtimeVersion": f"python{platform.python_version()}",
         "version": "v0.0.0",
@@ -78,13 +76,10 @@ def _page(ctx: Context, items: list[Any], fields: list[str], *, limit: int = 0) 
 
 def controllers(ctx: Context) -> Result:
     """GET /controllers: empty, as a standalone controller answers."""
-    fields = "certPem createdAt ctrlAddress fingerprint id isOnline isPreferredLeader isSystem lastJoinedAt name tags updatedAt"
-    return _page(ctx, [], fields.split())
-
-
-def client_signers(ctx: Context) -> Result:
-    """GET /external-jwt-signers of the client API: no signer can be configured yet."""
-    return _page(ctx, [], ["createdAt", "id", "isSystem", "name", "tags", "updatedAt"])
+    certificate = ["certPem", "fingerprint"]
+    state = ["ctrlAddress", "isOnline", "isPreferredLeader", "lastJoinedAt"]
+    every = ["createdAt", "id", "isSystem", "name", "tags", "updatedAt"]
+    return _page(ctx, [], sorted([*certificate, *state, *every]))
 
 
 # --- identity types
@@ -104,7 +99,7 @@ def identity_type(ctx: Context, id: str) -> Any:
 
 
 def _identity_type(ctx: Context, name: str) -> dict[str, Any]:
-    made = identities.time_text(ctx.ctrl.started_at)
+    made = time_text(ctx.ctrl.started_at)
     return {
         "_links": links("identity-types", name),
         "createdAt": made,
@@ -136,14 +131,20 @@ def _attributes(side: str) -> Any:
 
 
 def _count(model: Any, *where: Any) -> int:
-    return int(model.select(pw.fn.COUNT(pw.SQL("*"))).where(*where).scalar() if where else model.select().count())
+    query = model.select(model.id)
+    return int((query.where(*where) if where else query).count())
 
 
 def summary(ctx: Context) -> Result:
     """GET /summary: how many there are of everything."""
+    return Result(counts(), meta=None)
+
+
+def counts() -> dict[str, int]:
+    """How many there are of everything."""
     m = models
-    counts = {
-        "apiSessionCertificates": 0,
+    return {
+        "apiSessionCertificates": _count(m.SessionCertificate),
         "apiSessions": _count(m.ApiSession),
         "authPolicies": _count(m.AuthPolicy),
         "authenticators": _count(m.Authenticator),
@@ -154,10 +155,10 @@ def summary(ctx: Context) -> Result:
         "edgeRouterPolicies": _count(m.EdgeRouterPolicy),
         "enrollments": _count(m.Enrollment),
         "eventualEvents": 0,
-        "externalJwtSigners": 0,
+        "externalJwtSigners": _count(m.ExternalJwtSigner),
         "identities": _count(m.Identity),
         "identityTypes": len(IDENTITY_TYPES),
-        "mfas": 0,
+        "mfas": _count(m.Mfa),
         "postureCheckTypes": 5,
         "postureChecks": _count(m.PostureCheck),
         "revocations": _count(m.Revocation),
@@ -165,16 +166,10 @@ def summary(ctx: Context) -> Result:
         "routers.edge": _count(m.Router, m.Router.kind == "edge"),
         "serviceEdgeRouterPolicies": _count(m.ServiceEdgeRouterPolicy),
         "servicePolicies": _count(m.ServicePolicy),
-        "services": _count(m.Service),
-        "sessions": 0,
-        "terminators": 0,
+        "services": _count(m.Service, ~m.Service.is_fabric_only),
+        "sessions": _count(m.Session),
+        "terminators": _count(m.Terminator),
     }
-    return Result(counts, meta=None)
-
-
-def current_mfa(ctx: Context) -> Any:
-    """GET /current-identity/mfa: 404 while the caller has no second factor, as everybody has none yet."""
-    raise ApiError("NOT_FOUND", log=f"'{ctx.me.name}' has no second factor")
 
 
 def _open(path: str, fn: Any, bases: tuple[str, ...], text: str, **more: Any) -> Action:
@@ -194,7 +189,6 @@ ACTIONS = (
     _open("/protocols", protocols, (CLIENT,), "Addresses"),
     _open("/enumerated-capabilities", enumerated_capabilities, BOTH, "All capabilities there are"),
     _open("/network-jwts", network_jwts, BOTH, "Tokens that tell whom to trust"),
-    _open("/external-jwt-signers", client_signers, (CLIENT,), "Signers to log in with", query=PAGING),
     Action("GET", "/controllers", controllers, "session", (CLIENT,), query=PAGING, summary="Controllers"),
     Action("GET", "/controllers", controllers, "controller.read", query=PAGING, summary="Controllers"),
     Action("GET", "/summary", summary, "admin", summary="Counts"),
@@ -204,6 +198,5 @@ ACTIONS = (
     Action("GET", "/service-role-attributes", _attributes("service"), "service.read"),
     Action("GET", "/edge-router-role-attributes", _attributes("router"), "router.read"),
     Action("GET", "/posture-check-role-attributes", _attributes("posture"), "posture-check.read"),
-    Action("GET", "/current-identity/mfa", current_mfa, "session", BOTH, summary="Second factor"),
 )
 __all__ = ["ACTIONS", "auth"]

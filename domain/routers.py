@@ -57,6 +57,12 @@ def after_transit_save(ctx: Context, row: Router, changed: set[str]) -> None:
         enrollment.add(ctx, "trott", router=row)
 
 
+def after_fabric_save(ctx: Context, row: Router, changed: set[str]) -> None:
+    """The fabric API changes edge routers as well; the tunneler's identity follows the name."""
+    if row.kind == "edge" and "name" in changed:
+        _set_tunneler(ctx, row)
+
+
 def _set_tunneler(ctx: Context, row: Router) -> None:
     """A router with tunneler has an identity and a system policy with its own id."""
     exists = Identity.select().where(Identity.id == row.id).exists()
@@ -120,21 +126,21 @@ def extend_edge(ctx: Context, rows: list[Router], docs: list[dict[str, Any]]) ->
     """Add the state of the connection, and the pending token."""
     pending = _enrollments(rows)
     for row, doc in zip(rows, docs, strict=True):
-        doc |= {**_UNSEEN, **_OFFLINE, "certPem": row.cert_pem, "configs": row.configs or None}
+        doc.update({**_UNSEEN, **_OFFLINE, "certPem": row.cert_pem, "configs": row.configs or None})
         if row.fingerprint:
             doc["fingerprint"] = row.fingerprint
         if row.id in pending:
-            doc |= _token(ctx, pending[row.id], NEVER)
+            doc.update(_token(ctx, pending[row.id], NEVER))
 
 
 def extend_transit(ctx: Context, rows: list[Router], docs: list[dict[str, Any]]) -> None:
     """The same for the lists of all routers, which show no token of edge routers."""
     pending = _enrollments([r for r in rows if r.kind != "edge"])
     for row, doc in zip(rows, docs, strict=True):
-        doc |= {**_UNSEEN, "configs": row.configs or None, "fingerprint": row.fingerprint}
+        doc.update({**_UNSEEN, "configs": row.configs or None, "fingerprint": row.fingerprint})
         if row.id in pending:
             e = pending[row.id]
-            doc |= _token(ctx, e, time_text(e.issued_at))
+            doc.update(_token(ctx, e, time_text(e.issued_at)))
 
 
 # --- actions
@@ -146,9 +152,9 @@ def re_enroll(ctx: Context, id: str) -> Any:
     if row is None:
         raise not_found("router", id)
     Enrollment.delete().where(Enrollment.router == id).execute()
-    Router.update(
-        is_verified=False, fingerprint=None, cert_pem=None, cert_expires_at=None, updated_at=now_ms()
-    ).where(Router.id == id).execute()
+    Router.update(is_verified=False, fingerprint=None, cert_pem=None, cert_expires_at=None, updated_at=now_ms()).where(
+        Router.id == id
+    ).execute()
     enrollment.add(ctx, "erott", router=row)
     return {}
 
@@ -168,9 +174,20 @@ def _brief(router: Router) -> dict[str, Any]:
     }
 
 
+def online(identity: str, service: str) -> list[Router]:
+    """The routers online that an identity may use for a service. None is: there is no control channel yet."""
+    return []
+
+
+def session_view(router: Router) -> dict[str, Any]:
+    """How a service session shows a router."""
+    return {**_brief(router), "urls": {}}
+
+
 def my_edge_routers(ctx: Context) -> Result:
     """GET /current-identity/edge-routers: those online that the caller may use; none is online here."""
-    pagination = {"limit": int(ctx.query.get("limit") or 10), "offset": int(ctx.query.get("offset") or 0), "totalCount": 0}
+    limit, offset = int(ctx.query.get("limit") or 10), int(ctx.query.get("offset") or 0)
+    pagination = {"limit": limit, "offset": offset, "totalCount": 0}
     return Result([], meta={"filterableFields": list(FILTERABLE), "pagination": pagination})
 
 

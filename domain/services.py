@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import jsonschema_rs
-
 from api.errors import ApiError, field_error, go_text, not_found
-from api.resource import links
-from domain import roles
+from api.resource import CLIENT, Action, links, time_text
+from domain import posture, roles, schema_errors
 from domain.context import Context
 from models import Config, ConfigType, IdentityServiceConfig, PolicyMember, Service, ServiceConfig, ServicePolicy
 
@@ -30,13 +28,29 @@ _NO_POLICY = {
 
 def before_save(ctx: Context, row: Service | None, values: dict[str, Any]) -> None:
     """Check the strategy and the configs: they exist, and no two have one type."""
+    _check_strategy(values)
+    if "configs" in ctx.body:
+        _check_configs(ctx.body["configs"])
+
+
+def before_fabric_save(ctx: Context, row: Service | None, values: dict[str, Any]) -> None:
+    """The same for the fabric API; what it makes is no service of the edge."""
+    _check_strategy(values)
+    if row is None:
+        values["is_fabric_only"] = True
+
+
+def after_fabric_save(ctx: Context, row: Service, changed: set[str]) -> None:
+    """Tell clients to look again: it may be a service of the edge."""
+    roles.touch()
+
+
+def _check_strategy(values: dict[str, Any]) -> None:
     if values.get("terminator_strategy") == "":
         values["terminator_strategy"] = STRATEGIES[0]
     strategy = values.get("terminator_strategy", STRATEGIES[0])
     if strategy not in STRATEGIES:
         raise not_found("terminatorStrategy", strategy, by="name")
-    if "configs" in ctx.body:
-        _check_configs(ctx.body["configs"])
 
 
 def _check_configs(keys: list[str]) -> None:
@@ -66,7 +80,13 @@ def after_save(ctx: Context, row: Service, changed: set[str]) -> None:
     roles.touch()
 
 
+def edge_only(ctx: Context) -> Any:
+    """The condition for services of the edge; those made by the fabric API are not among them."""
+    return ~Service.is_fabric_only
+
+
 def before_delete(ctx: Context, row: Service) -> None:
+    """Take the service out of every policy."""
     roles.entity_deleted("service", row.id)
     roles.touch()
 
@@ -127,6 +147,7 @@ def extend_mine(ctx: Context, rows: list[Service], docs: list[dict[str, Any]]) -
     configs = _configs(rows)
     overrides = _overrides(ctx, rows)
     policies = _policies(ctx, rows)
+    queries = _queries(ctx, {p.id for granted in policies.values() for p in granted})
     wanted = _wanted_types(ctx)
     for row, doc in zip(rows, docs, strict=True):
         by_type = {c.config_type.name: c for c in configs.get(row.id, [])}
@@ -136,8 +157,29 @@ def extend_mine(ctx: Context, rows: list[Service], docs: list[dict[str, Any]]) -
         granted = policies.get(row.id, [])
         doc["permissions"] = sorted({p.type for p in granted}, reverse=True)
         doc["postureQueries"] = [
-            {"isPassing": True, "policyId": p.id, "policyType": p.type, "postureQueries": []} for p in granted
+            {
+                "isPassing": all(q["isPassing"] for q in queries.get(p.id, [])),
+                "policyId": p.id,
+                "policyType": p.type,
+                "postureQueries": queries.get(p.id, []),
+            }
+            for p in granted
         ]
+
+
+def _queries(ctx: Context, policies: set[str]) -> dict[str, list[dict[str, Any]]]:
+    """What each of the policies asks of the caller's endpoint, and how that stands."""
+    checks = posture.checks_of(sorted(policies))
+    if not checks:
+        return {}
+    endpoint = posture.endpoint_of(ctx.my_session)
+    return {policy: [posture.query_of(c, endpoint) for c in found] for policy, found in checks.items()}
+
+
+def updates(ctx: Context) -> Any:
+    """GET /current-api-session/service-updates: when the caller's services last changed."""
+    changed = max(roles.last_change(), posture.last_report(ctx.me.id), ctx.my_session.created_at)
+    return {"lastChangeAt": time_text(changed)}
 
 
 def _overrides(ctx: Context, rows: list[Service]) -> dict[str, list[Config]]:
@@ -178,18 +220,16 @@ def before_type_save(ctx: Context, row: ConfigType | None, values: dict[str, Any
     """The schema must be a JSON Schema; a target that is left out is `service`."""
     if row is None:
         values["target"] = values.get("target") or "service"
-    if values.get("schema") is not None:
-        try:
-            jsonschema_rs.validator_for(values["schema"])
-        except ValueError as e:
-            raise field_error("schema", f"invalid schema: {_first_line(e)}", values["schema"]) from None
-
-
-def _first_line(e: Exception) -> str:
-    return str(e).splitlines()[0]
+    schema = values.get("schema")
+    if schema is None:
+        return
+    if not isinstance(schema, dict):
+        raise field_error("schema", f'schema in body must be of type object: "{go_text(schema)}"', schema)
+    schema_errors.check_schema(schema)
 
 
 def before_type_delete(ctx: Context, row: ConfigType) -> None:
+    """Not while a config is of this type."""
     used = Config.select(Config.id).where(Config.config_type == row.id)
     if used.exists():
         keys = [c.id for c in used.limit(20)]
@@ -213,20 +253,16 @@ def before_config_save(ctx: Context, row: Config | None, values: dict[str, Any])
     if not isinstance(data, dict):
         raise field_error("data", "invalid type, expected object", data)
     if config_type.schema:
-        _check_data(config_type.schema, data)
-
-
-def _check_data(schema: dict[str, Any], data: dict[str, Any]) -> None:
-    for e in jsonschema_rs.validator_for(schema).iter_errors(data):
-        place = ".".join(str(p) for p in e.instance_path) or "(root)"
-        raise field_error(place, f"{place} is invalid: {place}: {_first_line(e)}", e.instance)
+        schema_errors.check_data(config_type.schema, data)
 
 
 def after_config_save(ctx: Context, row: Config, changed: set[str]) -> None:
+    """Tell clients to look at their services again."""
     roles.touch()
 
 
 def before_config_delete(ctx: Context, row: Config) -> None:
+    """The same."""
     roles.touch()
 
 
@@ -238,3 +274,15 @@ def extend_config(ctx: Context, rows: list[Config], docs: list[dict[str, Any]]) 
         t = types[row.config_type_id]
         reference = {"_links": links("config-types", t.id), "entity": "config-types", "id": t.id, "name": t.name}
         doc |= {"configType": reference, "configTypeId": t.id}
+
+
+ACTIONS = (
+    Action(
+        "GET",
+        "/current-api-session/service-updates",
+        updates,
+        "session",
+        (CLIENT,),
+        summary="When the caller's services last changed",
+    ),
+)

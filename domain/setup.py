@@ -12,8 +12,8 @@ from werkzeug.security import generate_password_hash
 
 import store
 from api.resource import now_ms
-from domain import auth, ids, policies, roles
-from models import ApiSession, Authenticator, AuthPolicy, ConfigType, Identity, Meta
+from domain import controller_settings, credentials, ids, policies, roles
+from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
 
 _CONFIG_TYPES = Path(__file__).with_name("config_types.json")
 
@@ -50,7 +50,7 @@ def first_start(user: str, password: str) -> str:
     Returns the administrator's password, a random one when none was given.
     """
     password = password or secrets.token_urlsafe(15)
-    hashed = generate_password_hash(password, method=auth.HASH_METHOD)
+    hashed = generate_password_hash(password, method=credentials.HASH_METHOD)
     now = now_ms()
     times = {"created_at": now, "updated_at": now}
     with store.write():
@@ -64,6 +64,7 @@ def first_start(user: str, password: str) -> str:
         )
         for row in json.loads(_CONFIG_TYPES.read_text()):
             ConfigType.create(**row, is_system=False, **times)
+        ControllerSetting.create(id=controller_settings.GLOBAL, **times)
         admin = Identity.create(id=ids.short_id(), name=user, is_admin=True, is_default_admin=True, **times)
         roles.set_attributes("identity", admin.id, [])
         _add_password(admin, user, hashed)
@@ -100,7 +101,7 @@ def reset_password(user: str, password: str) -> tuple[str, str]:
     password = password or secrets.token_urlsafe(15)
     if not 5 <= len(password) <= 100:
         raise SetupError("a password has 5 to 100 characters")
-    hashed = generate_password_hash(password, method=auth.HASH_METHOD)
+    hashed = generate_password_hash(password, method=credentials.HASH_METHOD)
     with store.write():
         identity = _administrator(user)
         a = Authenticator.get_or_none(Authenticator.identity == identity.id, Authenticator.method == "updb")

@@ -1,0 +1,229 @@
+"""Primary credentials: password, client certificate, external token; who they stand for; lockout.
+
+Source: POST /authenticate of both APIs and the recorded answers of topic `authenticate`. A login
+that fails says `INVALID_AUTH` and nothing else, whatever the reason; the reason goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from werkzeug.security import check_password_hash, generate_password_hash
+
+import pki
+import store
+from api.errors import ApiError
+from api.resource import now_ms, text
+from domain import cas, signers
+from domain.context import Context
+from models import ApiSession, Authenticator, AuthPolicy, Identity
+from prepared import Prepared
+
+log = logging.getLogger("zitilite.auth")
+
+# scrypt at 16 MiB: about 40 ms on one core of a small machine.
+HASH_METHOD = "scrypt:16384:8:1"
+# Compared against when the user name is unknown, so that both answers take the same time.
+_NOBODY = generate_password_hash("nobody", method=HASH_METHOD)
+
+USERNAME = text(4, 100)
+PASSWORD = text(5, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A passed primary login: whose it is and what it rests on.
+
+    method: password, cert or ext-jwt. authenticator: its id, `internal` for an identity known by its
+    certificate's external id, `extJwtId:ID` for a signer. ca: the third-party CA of the certificate.
+    """
+
+    identity: Identity
+    method: str
+    authenticator: str
+    ca: str | None = None
+    certificate: pki.Cert | None = None
+    is_cert_extendable: bool = False
+    improper_chain: bool = False
+
+
+def refused(reason: str) -> ApiError:
+    """A failed login: always the same answer; the reason is for the log."""
+    return ApiError("INVALID_AUTH", log=reason)
+
+
+def is_disabled(identity: Identity) -> bool:
+    """Whether the identity is disabled right now (a temporary disablement ends by itself)."""
+    until = identity.disabled_until
+    return identity.disabled_at is not None and (until is None or until > now_ms())
+
+
+# --- passwords
+
+
+def hash_password(ctx: Context, password: str) -> str:
+    """A salted scrypt hash; at most two are computed at once, so that logins cannot starve enrollment."""
+    with ctx.ctrl.hashing:
+        return generate_password_hash(password, method=HASH_METHOD)
+
+
+def password_matches(ctx: Context, hashed: str | None, password: str) -> bool:
+    """Compare in constant time; None stands for an unknown user and takes as long."""
+    with ctx.ctrl.hashing:
+        matches = check_password_hash(hashed or _NOBODY, password)
+    return matches and hashed is not None
+
+
+def by_password(ctx: Context, username: str | None, password: str | None) -> Login:
+    """Check user name and password. Raises INVALID_AUTH; counts failures where the policy says so."""
+    if not username or not password:
+        raise ApiError("COULD_NOT_VALIDATE", "username and password fields are required")
+    a = _complete(_BY_USER_NAME.first(username))
+    matches = password_matches(ctx, a.updb_password if a else None, password)
+    if a is None:
+        raise refused("unknown user name")
+    identity: Identity = a.identity
+    rules = identity.auth_policy.primary["updb"]
+    if not rules["allowed"]:
+        raise refused(f"the auth policy of '{identity.name}' does not allow passwords")
+    if is_disabled(identity):
+        raise refused(f"'{identity.name}' is disabled or locked out")
+    if not matches:
+        _count_failure(identity, rules)
+        raise refused(f"wrong password for '{identity.name}'")
+    return Login(identity, "password", a.id)
+
+
+_BY_USER_NAME = Prepared(lambda name: Authenticator.select().where(Authenticator.updb_username == name), Authenticator)
+_BY_FINGERPRINT = Prepared(
+    lambda print_: Authenticator.select().where(Authenticator.cert_fingerprint == print_), Authenticator
+)
+_IDENTITY = Prepared(lambda key: Identity.select().where(Identity.id == key), Identity)
+_POLICY = Prepared(lambda key: AuthPolicy.select().where(AuthPolicy.id == key), AuthPolicy)
+
+
+def _complete(a: Authenticator | None) -> Authenticator | None:
+    """The authenticator with its identity, and that with its policy; None when one was deleted meanwhile."""
+    identity = _IDENTITY.first(a.identity_id) if a else None
+    policy = _POLICY.first(identity.auth_policy_id) if identity else None
+    if a is None or identity is None or policy is None:
+        return None
+    identity.auth_policy, a.identity = policy, identity
+    return a
+
+
+def _count_failure(identity: Identity, rules: dict[str, Any]) -> None:
+    """Lock the identity when its failures reach the policy's `maxAttempts` (0 = never)."""
+    limit = rules.get("maxAttempts", 0)
+    if not limit:
+        return
+    with store.write():
+        Identity.update(failed_logins=Identity.failed_logins + 1).where(Identity.id == identity.id).execute()
+        failures = Identity.get_by_id(identity.id).failed_logins
+        if failures < limit:
+            return
+        minutes = rules.get("lockoutDurationMinutes", 0)
+        until = now_ms() + minutes * 60_000 if minutes else None
+        Identity.update(disabled_at=now_ms(), disabled_until=until, failed_logins=0).where(
+            Identity.id == identity.id
+        ).execute()
+        ApiSession.delete().where(ApiSession.identity == identity.id).execute()
+    log.warning("'%s' is locked out after %d failed logins", identity.name, failures)
+
+
+# --- certificates
+
+
+def by_certificate(ctx: Context) -> Login:
+    """Find the identity of the TLS client certificate. The leaf alone identifies."""
+    if not ctx.peer:
+        raise refused("no client certificate was presented")
+    leaf, chain = ctx.peer[0], ctx.peer[1:]
+    a = _complete(_BY_FINGERPRINT.first(leaf.fingerprint))
+    if a is None:
+        return _by_claim(leaf, chain)
+    ca_id = _check_certificate(ctx, a, leaf, chain)
+    resolved = bool(chain)
+    if a.is_issued_by_network and a.last_auth_resolved_to_root != resolved:
+        with store.write():
+            Authenticator.update(last_auth_resolved_to_root=resolved).where(Authenticator.id == a.id).execute()
+    ours = bool(a.is_issued_by_network)
+    return Login(
+        a.identity,
+        "cert",
+        a.id,
+        ca=ca_id,
+        certificate=leaf,
+        is_cert_extendable=ours,
+        improper_chain=ours and not resolved,
+    )
+
+
+def _check_certificate(ctx: Context, a: Authenticator, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str | None:
+    """The id of the third-party CA that validates the certificate, None for one of ours."""
+    expired_ok = _certificate_allowed(a.identity)
+    if a.is_issued_by_network:
+        if not ctx.ctrl.authority.issued(leaf):
+            raise refused(f"certificate {leaf.subject} is not one of ours")
+        if not expired_ok and not leaf.not_before <= datetime.now(UTC) <= leaf.not_after:
+            raise refused(f"certificate {leaf.subject} expired on {leaf.not_after}")
+        return None
+    ca = cas.validating(leaf, chain, cas.verified(auth=True), check_expiry=not expired_ok)
+    if ca is None:
+        raise refused(f"certificate {leaf.subject}: no verified CA with connections enabled validates it")
+    return str(ca.id)
+
+
+def _certificate_allowed(identity: Identity) -> bool:
+    """Whether expired certificates pass. Raises INVALID_AUTH when certificates do not at all."""
+    if is_disabled(identity):
+        raise refused(f"'{identity.name}' is disabled")
+    rules = identity.auth_policy.primary["cert"]
+    if not rules["allowed"]:
+        raise refused(f"the auth policy of '{identity.name}' does not allow certificates")
+    return bool(rules["allowExpiredCerts"])
+
+
+def _by_claim(leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> Login:
+    """An identity known by its external id, taken from the certificate as its CA says."""
+    for ca in cas.verified(auth=True):
+        claim = cas.external_id(ca, leaf) if ca.external_id_claim else None
+        identity = _with_policy(Identity.external_id == claim) if claim else None
+        if identity is None:
+            continue
+        expired_ok = _certificate_allowed(identity)
+        if cas.validating(leaf, chain, [ca], check_expiry=not expired_ok):
+            return Login(identity, "cert", "internal", ca=ca.id, certificate=leaf)
+    raise refused(f"certificate {leaf.subject} ({leaf.fingerprint}) belongs to nobody")
+
+
+def _with_policy(condition: Any) -> Identity | None:
+    found: Identity | None = Identity.select(Identity, AuthPolicy).join(AuthPolicy).where(condition).first()
+    return found
+
+
+# --- external tokens
+
+
+def by_external_token(ctx: Context) -> Login:
+    """Find the identity of the external JWT in the Authorization header.
+
+    Raises UNAUTHORIZED with the signers that would do in `WWW-Authenticate`, as recorded.
+    """
+    token = signers.bearer(ctx)
+    if not token:
+        raise signers.challenge("missing", "no external token was presented")
+    verified = signers.verify(ctx, token)
+    identity = _with_policy(signers.owner(verified))
+    if identity is None:
+        raise signers.challenge("missing", f"'{verified.subject}' of signer '{verified.signer.name}' belongs to nobody")
+    if is_disabled(identity):
+        raise signers.challenge("invalid", f"'{identity.name}' is disabled")
+    rules = identity.auth_policy.primary["extJwt"]
+    allowed = rules["allowedSigners"]
+    if not rules["allowed"] or (allowed and verified.signer.id not in allowed):
+        raise signers.challenge("invalid", f"the auth policy of '{identity.name}' does not allow this signer")
+    return Login(identity, "ext-jwt", f"extJwtId:{verified.signer.id}")
