@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.controllers import Api, Controller
+from tests.controllers import MANAGEMENT, Api, Controller
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,7 +38,13 @@ def make_controller(tmp_path: Path) -> Iterator[Callable[..., Controller]]:
         server.stop()
 
 
-@pytest.fixture
-def api(controller: Controller) -> Api:
-    """Give a client of the session's server, logged in as its administrator."""
+@pytest.fixture(scope="session")
+def administrator(controller: Controller) -> Api:
+    """Log in once for all tests: a password takes its time on purpose."""
     return controller.admin()
+
+
+@pytest.fixture
+def api(administrator: Api) -> Api:
+    """Give a client of the session's server, logged in as its administrator."""
+    return administrator.on(MANAGEMENT)

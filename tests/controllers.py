@@ -37,17 +37,21 @@ class Controller:
         self.data = folder / "data"
         self.log = folder / "stderr.log"
         self.flags = flags
+        self.advertise = ["127.0.0.1"]
         self.admin_user = "admin"
-        self.admin_password = admin_password or secrets.token_urlsafe(12)
+        self.admin_password = admin_password or secrets.token_hex(9)
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
+        self._knows_ca = False
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> Controller:
         """Start the server and wait until it says where it listens. Raises RuntimeError with its stderr."""
         port = self.url.rpartition(":")[2] or "0"
+        self._knows_ca = False
         command = [sys.executable, "app.py", "run", "--data", str(self.data), "--listen", f"127.0.0.1:{port}"]
-        command += ["--advertise", "127.0.0.1", "--admin-user", self.admin_user]
+        command += [word for name in self.advertise for word in ("--advertise", name)]
+        command += ["--admin-user", self.admin_user]
         command += ["--admin-password", self.admin_password, "--log-format", "json", *self.flags]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -124,7 +128,9 @@ class Controller:
     def ca_file(self) -> Path:
         """Write the CA certificates beside the data folder, for clients that want a file."""
         file = self.data.parent / "ca.pem"
-        file.write_text(self.ca_pem())
+        if not self._knows_ca:
+            file.write_text(self.ca_pem())
+            self._knows_ca = True
         return file
 
     def admin(self) -> Api:

@@ -180,9 +180,9 @@ def test_bundle_with_text_crlf_and_other_blocks(root, middle):
         (b"", "no-pem", "no PEM"),
         ("-----BEGIN CERTIFICATE-----\nMIIB", "no-pem", "no PEM"),
         (as_pem(request()), "wrong-type", "encountered PEM block type CERTIFICATE REQUEST"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "der", "cannot be read"),
-        ("-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n", "der", "cannot be read"),
-        (b"\x30\x03\x02\x01\x01", "der", "cannot be read"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "der", "malformed certificate"),
+        ("-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n", "der", "malformed certificate"),
+        (b"\x30\x03\x02\x01\x01", "der", "malformed certificate"),
     ],
 )
 def test_bad_certificates_are_told_apart(data, kind, text):
