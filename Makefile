@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: setup test lint format types check real browser serve clean
+.PHONY: setup test lint format types check real browser serve docs clean
 
 setup: $(INSTALLED)
 
@@ -38,6 +38,9 @@ browser: $(INSTALLED)
 
 serve: $(INSTALLED)
 	$(BIN)/python app.py run
+
+docs: $(INSTALLED)
+	$(BIN)/python -c "import config; print(config.reference(), end='')" > docs/settings.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
