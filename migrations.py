@@ -1,7 +1,8 @@
 """Schema migrations: append-only. The database's `user_version` says how many were applied.
 
 A released migration is never edited; `tests/test_store.py` holds their sum against `models.py` and
-upgrades a database of every released version."""
+upgrades a database of every released version.
+"""
 
 from __future__ import annotations
 
