@@ -25,7 +25,6 @@ import tls
 import tokens
 from api import console, engine, fabric_table, health, metrics, openapi, rows
 from api.entities import ENTITIES, TABLE
-from api.resource import Action
 from domain import (
     auth,
     authenticators,
@@ -51,6 +50,7 @@ from domain import (
 from domain.context import VERSION, Controller
 from domain.jwks import KeyStore
 from migrations import MIGRATIONS
+from wire.resource import Action
 
 log = logging.getLogger("zitilite")
 MODULES = (

@@ -21,10 +21,10 @@ from werkzeug.routing import Rule
 
 import store
 from api import schemas
-from api.errors import ApiError, field_error
-from api.resource import CLIENT, JSON_TYPE, MANAGEMENT, Action, Param, Result
 from domain import auth
 from domain.context import API_VERSION, Context, Controller
+from wire.errors import ApiError, field_error
+from wire.resource import CLIENT, JSON_TYPE, MANAGEMENT, Action, Param, Result
 
 log = logging.getLogger("zitilite.api")
 

@@ -10,29 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from api import runtime
-from api.filters import Symbol
-from api.resource import (
-    ATTRIBUTES,
-    BOOL,
-    CLIENT,
-    COST,
-    IDENTITY_ATTRIBUTES,
-    INT,
-    MANAGEMENT,
-    OBJECT,
-    OPTIONAL_TEXT,
-    PLAIN_ATTRIBUTES,
-    ROLES,
-    STRINGS,
-    TAGS,
-    TIME,
-    Association,
-    Entity,
-    Field,
-    Kind,
-    enum,
-    nested,
-)
 from domain import (
     auth,
     authenticators,
@@ -69,6 +46,29 @@ from models import (
     ServiceEdgeRouterPolicy,
     ServicePolicy,
     SessionCertificate,
+)
+from wire.filters import Symbol
+from wire.resource import (
+    ATTRIBUTES,
+    BOOL,
+    CLIENT,
+    COST,
+    IDENTITY_ATTRIBUTES,
+    INT,
+    MANAGEMENT,
+    OBJECT,
+    OPTIONAL_TEXT,
+    PLAIN_ATTRIBUTES,
+    ROLES,
+    STRINGS,
+    TAGS,
+    TIME,
+    Association,
+    Entity,
+    Field,
+    Kind,
+    enum,
+    nested,
 )
 
 _ENTITIES_WITH_PERMISSIONS = (

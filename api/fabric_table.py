@@ -5,11 +5,11 @@ Source: `/fabric/v1`, recorded answers of topic `fabric`. Its rows need a full a
 
 from __future__ import annotations
 
-from api.filters import Symbol
-from api.resource import BOOL, COST, FABRIC, INT, OBJECT, OPTIONAL_TEXT, STRINGS, TEXT, Association, Entity, Field
 from api.runtime import terminator
 from domain import fabric, ids, routers, services, terminators
 from models import Router, Service, ServiceAttribute, ServiceConfig
+from wire.filters import Symbol
+from wire.resource import BOOL, COST, FABRIC, INT, OBJECT, OPTIONAL_TEXT, STRINGS, TEXT, Association, Entity, Field
 
 _NAME = Field("name", required="cu")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from api import schemas
 from api.engine import json_bytes
-from api.errors import ApiError
-from api.resource import CLIENT, FABRIC, MANAGEMENT, Action, Body, Result, links, time_text
 from domain.context import VERSION, Context
+from wire.errors import ApiError
+from wire.resource import CLIENT, FABRIC, MANAGEMENT, Action, Body, Result, links, time_text
 
 NAMES = {MANAGEMENT: "edge-management", CLIENT: "edge-client", FABRIC: "fabric"}
 BOTH = (MANAGEMENT, CLIENT)

@@ -17,10 +17,14 @@ from typing import Any
 import peewee as pw
 
 import store
-from api import filters, schemas
-from api.errors import ApiError, field_error, not_found
-from api.filters import FilterError, Symbol
-from api.resource import (
+from api import schemas
+from domain import roles
+from domain.context import Context
+from prepared import Prepared, insert
+from wire import filters
+from wire.errors import ApiError, field_error, not_found
+from wire.filters import FilterError, Symbol
+from wire.resource import (
     CLIENT,
     MANAGEMENT,
     NEVER,
@@ -34,9 +38,6 @@ from api.resource import (
     now_ms,
     time_text,
 )
-from domain import roles
-from domain.context import Context
-from prepared import Prepared, insert
 
 NO_LIMIT = 2**63 - 1
 MAX_LIMIT = 500

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.filters import Symbol
-from api.resource import (
+from domain import controller_settings, ids, posture_checks, revocations, sessions, terminators
+from models import ControllerSetting, PostureCheck, PostureCheckAttribute, Revocation, Session, Terminator
+from wire.filters import Symbol
+from wire.resource import (
     ATTRIBUTES,
     CLIENT,
     COST,
@@ -21,8 +23,6 @@ from api.resource import (
     Kind,
     enum,
 )
-from domain import controller_settings, ids, posture_checks, revocations, sessions, terminators
-from models import ControllerSetting, PostureCheck, PostureCheckAttribute, Revocation, Session, Terminator
 
 PRECEDENCE = enum("default", "required", "failed", go_type="rest_model.TerminatorPrecedence")
 # Unlike everywhere else, no attributes read [] here (recorded).

@@ -16,8 +16,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from api.errors import ApiError, field_error, go_text
-from api.resource import TAGS, Body, Entity, Field, Json, Variants, parse_time
+from wire.errors import ApiError, field_error, go_text
+from wire.resource import TAGS, Body, Entity, Field, Json, Variants, parse_time
 
 VERB_STRUCT = {"c": "Create", "u": "Update", "p": "Patch"}
 TAGS_FIELD = Field("tags", TAGS)

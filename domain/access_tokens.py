@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import tokens
-from api.resource import now_ms
 from domain import ids
 from domain.context import Context
 from models import ApiSession, Authenticator, Identity, Revocation, SessionCertificate
 from prepared import Prepared
+from wire.resource import now_ms
 
 PATH = "/oidc"
 ACCESS, REFRESH, TOTP = "a", "r", "t"

@@ -14,8 +14,13 @@ from typing import Any, cast
 
 import store
 import tokens
-from api.errors import ApiError
-from api.resource import (
+from domain import access_tokens, credentials, ids, session_certificates, signers
+from domain.context import Context
+from domain.credentials import Login
+from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
+from prepared import Prepared, insert
+from wire.errors import ApiError
+from wire.resource import (
     CLIENT,
     MANAGEMENT,
     STRINGS,
@@ -29,11 +34,6 @@ from api.resource import (
     now_ms,
     time_text,
 )
-from domain import access_tokens, credentials, ids, session_certificates, signers
-from domain.context import Context
-from domain.credentials import Login
-from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
-from prepared import Prepared, insert
 
 MISSING = (
     'zt-session realm="zt-session" error="missing" error_description="no matching token was provided",'

@@ -11,8 +11,11 @@ from typing import Any
 
 import pki
 import store
-from api.errors import ApiError, field_error, invalid_field, not_found
-from api.resource import (
+from domain import auth, cas, credentials, enrollment, ids, policies
+from domain.context import Context
+from models import ApiSession, Authenticator, Ca, Identity
+from wire.errors import ApiError, field_error, invalid_field, not_found
+from wire.resource import (
     BOOL,
     CLIENT,
     MANAGEMENT,
@@ -26,9 +29,6 @@ from api.resource import (
     now_ms,
     parse_time,
 )
-from domain import auth, cas, credentials, enrollment, ids, policies
-from domain.context import Context
-from models import ApiSession, Authenticator, Ca, Identity
 
 BOTH = (MANAGEMENT, CLIENT)
 

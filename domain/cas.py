@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import Any
 
 import pki
-from api.errors import ApiError, field_error, invalid_field, not_found
-from api.resource import JSON_TYPE, Action, Result, now_ms
 from domain import ids
 from domain.context import Context
 from models import ApiSession, Ca, Enrollment
+from wire.errors import ApiError, field_error, invalid_field, not_found
+from wire.resource import JSON_TYPE, Action, Result, now_ms
 
 DEFAULT_FORMAT = "[caName]-[commonName]"
 MATCHERS = {

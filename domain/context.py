@@ -10,12 +10,12 @@ from werkzeug.datastructures import Headers, MultiDict
 
 import pki
 import tokens
-from api.errors import ApiError
-from api.resource import now_ms
 from config import Address, Settings
 from domain.jwks import KeyStore
 from domain.metrics import Metrics
 from models import ApiSession, Identity
+from wire.errors import ApiError
+from wire.resource import now_ms
 
 VERSION = "0.1.0"
 API_VERSION = "0.0.1"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.errors import ApiError, field_error, not_found
-from api.resource import TAGS, Action, Body, Field, Result, links, nested, now_ms, time_text
 from domain.context import Context
 from models import ControllerSetting
+from wire.errors import ApiError, field_error, not_found
+from wire.resource import TAGS, Action, Body, Field, Result, links, nested, now_ms, time_text
 
 GLOBAL = "global"
 _URIS = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 2048}, "maxItems": 100}

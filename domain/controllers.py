@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.resource import CLIENT, FABRIC, MANAGEMENT, NEVER, links
 from domain.access_tokens import PATH as OIDC
 from domain.context import Context
+from wire.resource import CLIENT, FABRIC, MANAGEMENT, NEVER, links
 
 
 def own_entry(ctx: Context) -> dict[str, Any]:

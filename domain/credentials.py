@@ -15,12 +15,12 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 import pki
 import store
-from api.errors import ApiError
-from api.resource import now_ms, text
 from domain import cas, signers
 from domain.context import Context
 from models import ApiSession, Authenticator, AuthPolicy, Identity
 from prepared import Prepared
+from wire.errors import ApiError
+from wire.resource import now_ms, text
 
 log = logging.getLogger("zitilite.auth")
 

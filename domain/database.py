@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import store
-from api.errors import ApiError, field_error
-from api.resource import FABRIC, MANAGEMENT, Action, Body, Field, Result, now_ms, time_text
 from domain import integrity
 from domain.context import Context
 from models import Meta
+from wire.errors import ApiError, field_error
+from wire.resource import FABRIC, MANAGEMENT, Action, Body, Field, Result, now_ms, time_text
 
 SNAPSHOT_EVERY_MS = 60_000
 CHECK_EVERY_MS = 1_000

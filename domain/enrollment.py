@@ -16,8 +16,13 @@ from typing import Any, cast
 
 import pki
 import store
-from api.errors import ApiError, field_error, invalid_field, not_found
-from api.resource import (
+from domain import auth, cas, credentials, ids, names, policies, roles
+from domain.context import Context
+from domain.controllers import own_entry
+from models import ApiSession, Authenticator, Ca, Enrollment, Identity, Router
+from prepared import Prepared, insert
+from wire.errors import ApiError, field_error, invalid_field, not_found
+from wire.resource import (
     CLIENT,
     TIME,
     Action,
@@ -32,11 +37,6 @@ from api.resource import (
     parse_time,
     time_text,
 )
-from domain import auth, cas, credentials, ids, names, policies, roles
-from domain.context import Context
-from domain.controllers import own_entry
-from models import ApiSession, Authenticator, Ca, Enrollment, Identity, Router
-from prepared import Prepared, insert
 
 log = logging.getLogger("zitilite.enrollment")
 

@@ -13,13 +13,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from api.errors import ApiError, field_error, not_found
-from api.filters import FilterError, Kind, parse, select
-from api.resource import BOOL, FABRIC, INT, STRINGS, Action, Body, Field, Param, Result
 from config import SETTINGS
 from domain import roles, roots
 from domain.context import Context
 from models import Router
+from wire.errors import ApiError, field_error, not_found
+from wire.filters import FilterError, Kind, parse, select
+from wire.resource import BOOL, FABRIC, INT, STRINGS, Action, Body, Field, Param, Result
 
 MAX_LIMIT = 500
 _ONLY = (FABRIC,)

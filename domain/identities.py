@@ -11,22 +11,6 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from api.errors import ApiError, field_error, not_found
-from api.resource import (
-    BOOL,
-    CLIENT,
-    INT,
-    MANAGEMENT,
-    STRINGS,
-    TEXT,
-    Action,
-    Body,
-    Field,
-    Result,
-    links,
-    now_ms,
-    time_text,
-)
 from domain import auth, credentials, enrollment, roles
 from domain.context import Context
 from models import (
@@ -46,6 +30,22 @@ from models import (
     ServiceEdgeRouterPolicy,
 )
 from prepared import Prepared, members
+from wire.errors import ApiError, field_error, not_found
+from wire.resource import (
+    BOOL,
+    CLIENT,
+    INT,
+    MANAGEMENT,
+    STRINGS,
+    TEXT,
+    Action,
+    Body,
+    Field,
+    Result,
+    links,
+    now_ms,
+    time_text,
+)
 
 TYPES = ("User", "Device", "Service", "Router", "Default")
 

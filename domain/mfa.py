@@ -19,11 +19,11 @@ import pyotp
 import segno
 
 import store
-from api.errors import ApiError, not_found
-from api.resource import CLIENT, MANAGEMENT, Action, Body, Field, Result, links, now_ms, time_text
 from domain import access_tokens, ids
 from domain.context import Context
 from models import ApiSession, Identity, Mfa
+from wire.errors import ApiError, not_found
+from wire.resource import CLIENT, MANAGEMENT, Action, Body, Field, Result, links, now_ms, time_text
 
 log = logging.getLogger("zitilite.auth")
 

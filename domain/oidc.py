@@ -18,13 +18,13 @@ from typing import Any
 
 import store
 import tokens
-from api.errors import ApiError
-from api.resource import Result, now_ms
 from domain import access_tokens, auth, ids, oidc_login, oidc_protocol, session_certificates, signers
 from domain.auth import Told
 from domain.context import Context
 from domain.oidc_protocol import OAuthError, as_json, as_text, redirect, request_of, text, with_query
 from models import ApiSession, Authenticator, Identity, OidcRequest, Revocation
+from wire.errors import ApiError
+from wire.resource import Result, now_ms
 
 log = logging.getLogger("zitilite.oidc")
 

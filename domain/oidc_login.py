@@ -12,14 +12,14 @@ from typing import Any
 
 import pki
 import store
-from api.errors import ApiError
-from api.resource import Result, now_ms, time_text
 from domain import access_tokens, auth, mfa, oidc_protocol, signers
 from domain.auth import Told
 from domain.context import Context
 from domain.credentials import Login
 from domain.oidc_protocol import LoginError, as_json, as_text, redirect, request_of, text
 from models import Identity, OidcRequest
+from wire.errors import ApiError
+from wire.resource import Result, now_ms, time_text
 
 log = logging.getLogger("zitilite.oidc")
 

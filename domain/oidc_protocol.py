@@ -16,11 +16,11 @@ from html import escape
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-from api.errors import ApiError
-from api.resource import JSON_TYPE, Action, Result, now_ms
 from domain import access_tokens, controller_settings
 from domain.context import Context
 from models import OidcRequest
+from wire.errors import ApiError
+from wire.resource import JSON_TYPE, Action, Result, now_ms
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 # Public clients, as the SDKs and the command line call themselves: no secret, PKCE instead.

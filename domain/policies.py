@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.errors import ApiError, field_error, go_text
-from api.resource import nested
 from domain.context import Context
 from models import AuthPolicy, ExternalJwtSigner, Identity
+from wire.errors import ApiError, field_error, go_text
+from wire.resource import nested
 
 _BOOL = {"type": "boolean"}
 _INT = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}

@@ -11,20 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.resource import (
-    BOOL,
-    CLIENT,
-    Action,
-    Body,
-    Field,
-    Kind,
-    Result,
-    Variants,
-    links,
-    now_ms,
-    text,
-    time_text,
-)
 from domain import roles
 from domain.context import Context
 from domain.posture_checks import plain_hex
@@ -38,6 +24,20 @@ from models import (
     PostureReport,
     Service,
     ServicePolicy,
+)
+from wire.resource import (
+    BOOL,
+    CLIENT,
+    Action,
+    Body,
+    Field,
+    Kind,
+    Result,
+    Variants,
+    links,
+    now_ms,
+    text,
+    time_text,
 )
 
 GRACE_MS = 5 * 60_000  # how long after waking or unlocking the second factor may be missing

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from api.errors import field_error, not_found
-from api.resource import BOOL, INT, Action, Field, Kind, Param, Result, enum, links, nested, time_text
 from domain import roles
 from domain.context import Context
 from domain.versions import VersionError, parse_range
 from models import PostureCheck
+from wire.errors import field_error, not_found
+from wire.resource import BOOL, INT, Action, Field, Kind, Param, Result, enum, links, nested, time_text
 
 OS_TYPES = ("Windows", "WindowsServer", "Android", "iOS", "Linux", "macOS")
 _STRINGS = {"type": "array", "items": {"type": "string"}}

@@ -8,11 +8,11 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from api.errors import ApiError, field_error
-from api.resource import now_ms
 from domain import auth
 from domain.context import Context
 from models import ApiSession, Identity, Revocation
+from wire.errors import ApiError, field_error
+from wire.resource import now_ms
 
 TYPES = ("JTI", "IDENTITY", "API_SESSION")
 KEPT_MS = 24 * 3600_000  # as recorded: longer than any token lives

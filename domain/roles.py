@@ -14,8 +14,6 @@ from typing import Any
 
 import peewee as pw
 
-from api.errors import ApiError, field_error
-from api.resource import now_ms
 from models import (
     EdgeRouterPolicy,
     Identity,
@@ -33,6 +31,8 @@ from models import (
     ServicePolicy,
 )
 from prepared import Prepared, insert, members
+from wire.errors import ApiError, field_error
+from wire.resource import now_ms
 
 ALL = "#all"
 # side -> (entity, index of its attributes, its name in the API's errors)

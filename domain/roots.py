@@ -10,12 +10,12 @@ import platform
 from typing import Any
 
 import models
-from api.errors import ApiError
-from api.filters import FilterError, parse, select
-from api.resource import CLIENT, MANAGEMENT, Action, Param, Result, links, time_text
 from domain import auth, roles
 from domain.context import VERSION, Context
 from domain.controllers import api_versions
+from wire.errors import ApiError
+from wire.filters import FilterError, parse, select
+from wire.resource import CLIENT, MANAGEMENT, Action, Param, Result, links, time_text
 
 BOTH = (MANAGEMENT, CLIENT)
 PAGING = (Param("limit", "int64"), Param("offset", "int64"))

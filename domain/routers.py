@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.errors import ApiError, not_found
-from api.resource import CLIENT, NEVER, Action, Result, links, now_ms, time_text
 from domain import enrollment, identities, roles
 from domain.context import Context
 from models import EdgeRouterPolicy, Enrollment, Identity, Router, Service, ServiceEdgeRouterPolicy
+from wire.errors import ApiError, not_found
+from wire.resource import CLIENT, NEVER, Action, Result, links, now_ms, time_text
 
 _NO_VERSION = {"arch": "", "buildDate": "", "os": "", "revision": "", "version": ""}
 _UNSEEN = {"interfaces": None, "isOnline": False, "unverifiedCertPem": None, "unverifiedFingerprint": None}

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from api.errors import ApiError, field_error
+from wire.errors import ApiError, field_error
 
 _TYPES = ("array", "boolean", "integer", "number", "null", "object", "string")
 _NAMES = {

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.errors import ApiError, field_error, go_text, not_found
-from api.resource import CLIENT, Action, links, time_text
 from domain import posture, roles, schema_errors
 from domain.context import Context
 from models import Config, ConfigType, IdentityServiceConfig, PolicyMember, Service, ServiceConfig, ServicePolicy
+from wire.errors import ApiError, field_error, go_text, not_found
+from wire.resource import CLIENT, Action, links, time_text
 
 STRATEGIES = ("smartrouting", "random", "weighted", "sticky")
 # What an administrator, who needs no policy, sees in place of one (recorded).

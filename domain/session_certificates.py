@@ -11,11 +11,11 @@ import logging
 from typing import Any
 
 import pki
-from api.errors import ApiError
-from api.resource import CLIENT, Action, Body, Field, Result, links, now_ms
 from domain import ids
 from domain.context import Context
 from models import SessionCertificate
+from wire.errors import ApiError
+from wire.resource import CLIENT, Action, Body, Field, Result, links, now_ms
 
 log = logging.getLogger("zitilite.auth")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import store
-from api.errors import ApiError, field_error, not_found
-from api.resource import CLIENT, MANAGEMENT, TAGS, Action, Body, Field, Result, enum, links, now_ms
 from domain import identities, ids, posture, roles, routers
 from domain.context import Context
 from models import ApiSession, PolicyMember, Router, Service, ServicePolicy, Session
+from wire.errors import ApiError, field_error, not_found
+from wire.resource import CLIENT, MANAGEMENT, TAGS, Action, Body, Field, Result, enum, links, now_ms
 
 TOKEN_SECONDS = 365 * 24 * 3600
 KIND = enum("Dial", "Bind", "Invalid", go_type="rest_model.DialBind")

@@ -11,9 +11,9 @@ from typing import Any
 from werkzeug.security import generate_password_hash
 
 import store
-from api.resource import now_ms
 from domain import controller_settings, credentials, ids, policies, roles
 from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
+from wire.resource import now_ms
 
 _CONFIG_TYPES = Path(__file__).with_name("config_types.json")
 

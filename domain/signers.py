@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import pki
 import tokens
-from api.errors import ApiError, field_error, invalid_field, not_found
-from api.resource import Kind, enum
 from domain.context import Context
 from models import AuthPolicy, ExternalJwtSigner, Identity
+from wire.errors import ApiError, field_error, invalid_field, not_found
+from wire.resource import Kind, enum
 
 log = logging.getLogger("zitilite.signers")
 

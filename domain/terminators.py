@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.errors import not_found
-from api.filters import Symbol
-from api.resource import links
 from domain import identities, roles
 from domain.context import Context
 from models import Router, Service, Terminator
+from wire.errors import not_found
+from wire.filters import Symbol
+from wire.resource import links
 
 SYMBOLS = {
     "hostId": Symbol("string", Terminator.host_id),

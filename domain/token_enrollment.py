@@ -11,12 +11,12 @@ from typing import Any
 
 import store
 import tokens
-from api.errors import ApiError, field_error
-from api.resource import CLIENT, Action, Body, Field, now_ms
 from domain import enrollment, ids, names, roles, signers
 from domain.context import Context
 from domain.controllers import own_entry
 from models import ExternalJwtSigner, Identity
+from wire.errors import ApiError, field_error
+from wire.resource import CLIENT, Action, Body, Field, now_ms
 
 log = logging.getLogger("zitilite.enrollment")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from api.entities import ENTITIES
-from api.resource import MANAGEMENT, Entity
 from tests.certificates import CA
 from tests.controllers import Api
 from tests.flows import ca_body, unique
+from wire.resource import MANAGEMENT, Entity
 
 Body = dict[str, Any]
 _UPDB = {

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from api.entities import ENTITIES
-from api.resource import MANAGEMENT, Entity
 from api.schemas import TAGS_FIELD, body_schema
 from tests.controllers import CLIENT, Answer, Api, Controller
 from tests.examples import NAMED, change, example
 from tests.flows import JSON, PEM, enroll, identity_body, pending, sql, unique
+from wire.resource import MANAGEMENT, Entity
 
 MIB = 1024 * 1024
 CREATED = [entity for entity in ENTITIES if "c" in entity.verbs and MANAGEMENT in entity.bases]

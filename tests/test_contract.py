@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.resource import CLIENT, FABRIC, MANAGEMENT
 from app import operations
+from wire.resource import CLIENT, FABRIC, MANAGEMENT
 
 DOCUMENTS = Path(__file__).resolve().parents[2] / "shared" / "reference" / "openapi"
 APIS = {"management.yml": MANAGEMENT, "client.yml": CLIENT, "fabric.yml": FABRIC}

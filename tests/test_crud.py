@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from api.resource import Entity
 from tests.examples import EXAMPLES, NAMED, NAMELESS, ON_MANAGEMENT, Body, change, example
 from tests.flows import pending, unique, with_password
+from wire.resource import Entity
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from api.errors import CODES, ApiError, go_text
 from tests.certificates import CA, csr, self_signed
 from tests.controllers import CLIENT, Answer, Api, Controller
 from tests.flows import (
@@ -33,6 +32,7 @@ from tests.flows import (
     wait_until,
     with_password,
 )
+from wire.errors import CODES, ApiError, go_text
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

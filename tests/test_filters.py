@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api import filters
-from api.filters import ALL, FilterError, Query, Symbol, compile_sort, compile_where, evaluate, parse, select
+from wire import filters
+from wire.filters import ALL, FilterError, Query, Symbol, compile_sort, compile_where, evaluate, parse, select
 
 database = peewee.SqliteDatabase(":memory:")
 

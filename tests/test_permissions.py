@@ -7,10 +7,10 @@ import re
 import pytest
 
 from api.entities import PERMISSIONS
-from api.resource import MANAGEMENT, Action
 from app import operations
 from tests.controllers import Api, Controller
 from tests.flows import with_password
+from wire.resource import MANAGEMENT, Action
 
 HELD = [p for p in PERMISSIONS.schema["items"]["enum"] if p.endswith((".read", ".update"))] + ["admin_readonly", ""]
 ENTITIES = sorted({p for p in PERMISSIONS.schema["items"]["enum"] if "." not in p} - {"admin_readonly"})

@@ -17,11 +17,11 @@ import config
 import store
 from api import fabric_table, rows, schemas
 from api.entities import TABLE
-from api.resource import MANAGEMENT
 from domain import integrity, roles
 from domain.context import Context, Controller
 from migrations import MIGRATIONS
 from models import AuthPolicy, Identity, PolicyMember, PolicyRole, PostureCheck, Router, Service
+from wire.resource import MANAGEMENT
 
 ATTRIBUTES = ("a", "b", "c", "all")
 # side -> its collection
