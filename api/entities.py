@@ -106,6 +106,12 @@ PERMISSIONS = Kind(
     symbol="set",
     empty=[],
 )
+LISTENERS = Kind(
+    "map",
+    {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+    "map[string][]string",
+    symbol="map",
+)
 PRECEDENCE = enum("default", "required", "failed", go_type="rest_model.TerminatorPrecedence")
 COST_MAP = Kind(
     "map", {"type": "object", "additionalProperties": COST.schema}, "rest_model.TerminatorCostMap", empty={}
@@ -185,7 +191,7 @@ _TRANSIT_FIELDS = (
     Field("noTraversal", BOOL),
     Field("disabled", BOOL),
     Field("configs", STRINGS, shown=False, filterable=False),
-    Field("ctrlChanListeners", OBJECT, omit=True),
+    Field("ctrlChanListeners", LISTENERS, omit=True),
     Field("isVerified", BOOL, body=""),
 )
 
@@ -423,7 +429,7 @@ ENTITIES: tuple[Entity, ...] = (
             Field("isVerified", BOOL, body=""),
             Field("roleAttributes", ATTRIBUTES),
             Field("configs", STRINGS, shown=False, filterable=False),
-            Field("ctrlChanListeners", OBJECT, omit=True),
+            Field("ctrlChanListeners", LISTENERS, omit=True),
         ),
         param="edgeRouter",
         permission="router",

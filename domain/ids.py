@@ -27,6 +27,11 @@ def short_id() -> str:
     return _random(_BASE62, 10)
 
 
+def password() -> str:
+    """Twenty letters and digits (119 bits): no sign that a shell or a flag would treat specially."""
+    return _random(_BASE62, 20)
+
+
 def long_id() -> str:
     """Twenty-two characters (131 bits): everything else."""
     return _random(_BASE62, 22)

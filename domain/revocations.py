@@ -21,6 +21,9 @@ KEPT_MS = 24 * 3600_000  # as recorded: longer than any token lives
 def before_save(ctx: Context, row: Revocation | None, values: dict[str, Any]) -> None:
     """Check what the id names. Revoking again begins anew; what is over is forgotten."""
     key, kind = values["id"], values["type"]
+    # The recorded controller takes any id; one that no path can name could never be read or found again.
+    if not key or "/" in key:
+        raise field_error("id", "must not be empty or contain a slash", key)
     if kind == "JTI" and not _is_uuid(key):
         raise field_error("id", "must be a valid UUID v4", key)
     if kind == "IDENTITY" and not Identity.select().where(Identity.id == key).exists():

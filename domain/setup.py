@@ -49,7 +49,7 @@ def first_start(user: str, password: str) -> str:
 
     Returns the administrator's password, a random one when none was given.
     """
-    password = password or secrets.token_urlsafe(15)
+    password = password or ids.password()
     hashed = generate_password_hash(password, method=credentials.HASH_METHOD)
     now = now_ms()
     times = {"created_at": now, "updated_at": now}
@@ -98,7 +98,7 @@ def reset_password(user: str, password: str) -> tuple[str, str]:
     Returns:
         The login and the new password.
     """
-    password = password or secrets.token_urlsafe(15)
+    password = password or ids.password()
     if not 5 <= len(password) <= 100:
         raise SetupError("a password has 5 to 100 characters")
     hashed = generate_password_hash(password, method=credentials.HASH_METHOD)

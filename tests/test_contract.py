@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app import operations
+from tests import contract
 from wire.resource import CLIENT, FABRIC, MANAGEMENT
 
 DOCUMENTS = Path(__file__).resolve().parents[2] / "shared" / "reference" / "openapi"
@@ -64,3 +65,12 @@ def test_nothing_served_is_named_as_missing():
 def test_what_is_named_as_missing_is_documented():
     known = {operation for name in APIS for operation in documented(name)}
     assert not NOT_SERVED.keys() - known
+
+
+def test_an_answer_that_breaks_its_schema_is_noticed():
+    """The check that every answer of every test passes through does find something."""
+    path = f"{MANAGEMENT}/identities"
+    assert contract.violations("POST", path, 201, {"data": {"id": 1}, "meta": {}})
+    assert contract.violations("GET", path, 200, {"data": [{"name": "x"}], "meta": {}})
+    assert contract.violations("DELETE", f"{path}/x", 204, None)
+    assert not contract.violations("POST", path, 201, {"data": {"id": "x", "_links": {}}, "meta": {}})
