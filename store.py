@@ -100,7 +100,7 @@ def _migrate(migrations: Sequence[Sequence[str]]) -> int:
             for statement in migrations[number]:
                 database.execute_sql(statement)
             database.execute_sql(f"PRAGMA user_version = {number + 1:d}")
-        log.info("schema migrated to version %d", number + 1)
+        log.log(logging.INFO if version else logging.DEBUG, "schema migrated to version %d", number + 1)
     return version
 
 
