@@ -32,7 +32,7 @@ PRAGMAS: dict[str, Any] = {
     "journal_mode": "wal",
     "synchronous": "full",
     "foreign_keys": 1,
-    "cache_size": -16_000,
+    "cache_size": -4_000,  # KiB, for each thread's connection
     "temp_store": "memory",
 }
 

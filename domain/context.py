@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Controller:
     signer: tokens.Signer
     jwks: KeyStore
     started_at: int = field(default_factory=now_ms)
-    hashing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
+    hashing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "hash"))
     controller_id: str = "controller"
     network_id: str = ""
     key_problem: str = ""
