@@ -225,7 +225,8 @@ class Api:
         content = {"data": body} if isinstance(body, str | bytes) else {"json": body}
         answer = self.http.request(method, url, timeout=20, **{**content, **options})
         body = _parsed(answer)
-        assert not contract.violations(method, urlsplit(url).path, answer.status_code, body)
+        found = contract.violations(method, urlsplit(url).path, answer.status_code, body)
+        assert not found, found
         return Answer(answer.status_code, body, answer.headers)
 
     def get(self, path: str, **params: Any) -> Answer:
