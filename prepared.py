@@ -74,6 +74,12 @@ class Prepared:
         return instance(self._model, self._shape, row)
 
 
+@functools.cache
+def by_id(model: Any) -> Prepared:
+    """The row of a model with an id."""
+    return Prepared(lambda key: model.select().where(model.id == key), model)
+
+
 def members(place: Any) -> Any:
     """The right side of `in_` for a list given as JSON text: one parameter for any length."""
     each = pw.fn.json_each(place).alias("member")

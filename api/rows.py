@@ -20,7 +20,7 @@ import store
 from api import schemas
 from domain import roles
 from domain.context import Context
-from prepared import Prepared, insert
+from prepared import by_id, insert
 from wire import filters
 from wire.errors import ApiError, field_error, not_found
 from wire.filters import FilterError, Symbol
@@ -172,16 +172,11 @@ def list_rows(ctx: Context, entity: Entity, base: Any = None) -> Result:
     return Result(documents(ctx, entity, rows), meta=meta)
 
 
-@cache
-def _by_id(model: Any) -> Prepared:
-    return Prepared(lambda key: model.select().where(model.id == key), model)
-
-
 def fetch(ctx: Context, entity: Entity, key: str) -> Any:
     """The row with this id, or 404. Outside the caller's scope is the same as not there."""
     scope = entity.scope(ctx) if entity.scope else None
     if scope is None:
-        row = _by_id(entity.model).first(key)
+        row = by_id(entity.model).first(key)
     else:
         row = entity.model.get_or_none((entity.model.id == key) & scope)
     if row is None:

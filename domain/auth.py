@@ -18,7 +18,7 @@ from domain import access_tokens, credentials, ids, session_certificates, signer
 from domain.context import Context
 from domain.credentials import Login
 from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
-from prepared import Prepared, insert
+from prepared import Prepared, by_id, insert
 from wire.errors import ApiError
 from wire.resource import (
     CLIENT,
@@ -66,7 +66,6 @@ _BY_TOKEN = Prepared(
     ),
     ApiSession,
 )
-_BY_ID = Prepared(lambda key: Identity.select().where(Identity.id == key), Identity)
 _EXPIRED = Prepared(lambda now: ApiSession.delete().where(ApiSession.expires_at < now))
 _PROTECTED = Prepared(lambda key: Mfa.select(Mfa.id).where(Mfa.identity == key, Mfa.is_verified))
 
@@ -86,7 +85,7 @@ def resolve(ctx: Context, *, partial: bool = False) -> None:
 
 def _by_token(token: str) -> ApiSession:
     session: ApiSession | None = _BY_TOKEN.first(token, now_ms())
-    identity = _BY_ID.first(session.identity_id) if session else None
+    identity = by_id(Identity).first(session.identity_id) if session else None
     if session is None or identity is None:
         raise ApiError("UNAUTHORIZED", headers={"WWW-Authenticate": INVALID})
     session.identity = identity
@@ -282,7 +281,7 @@ def authenticate(ctx: Context) -> Result:
             signer_pending=factors.signer_pending,
         )
         if login.certificate is not None:
-            session_certificates.keep(session.id, login.certificate.pem)
+            session_certificates.add(session.id, login.certificate, login.certificate.pem)
     expires = datetime.fromtimestamp(session.expires_at / 1000, UTC)
     headers = {
         "zt-session": session.token,
@@ -313,7 +312,7 @@ def open_session(ctx: Context, identity_id: str, told: Told, *, seconds: int, **
     now = now_ms()
     _EXPIRED.execute(now)
     # Read again inside the transaction: it may have been disabled or deleted since.
-    fresh = _BY_ID.first(identity_id)
+    fresh = by_id(Identity).first(identity_id)
     if fresh is None or credentials.is_disabled(fresh):
         raise credentials.refused("the identity was disabled or deleted meanwhile")
     news = {Identity.env_info: told.env_info, Identity.sdk_info: told.sdk_info}

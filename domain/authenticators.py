@@ -26,6 +26,7 @@ from wire.resource import (
     Field,
     Result,
     links,
+    milliseconds,
     now_ms,
     parse_time,
 )
@@ -293,7 +294,7 @@ def extend_verify(ctx: Context, id: str) -> Any:
                 cert_pem=row.unverified_cert_pem,
                 cert_fingerprint=cert.fingerprint,
                 public_key_print=cert.public_key_print,
-                cert_expires_at=enrollment.milliseconds(cert.not_after),
+                cert_expires_at=milliseconds(cert.not_after),
                 unverified_cert_pem=None,
                 unverified_cert_fingerprint=None,
                 is_extend_requested=False,

@@ -18,7 +18,7 @@ import store
 from domain import cas, signers
 from domain.context import Context
 from models import ApiSession, Authenticator, AuthPolicy, Identity
-from prepared import Prepared
+from prepared import Prepared, by_id
 from wire.errors import ApiError
 from wire.resource import now_ms, text
 
@@ -103,14 +103,12 @@ _BY_USER_NAME = Prepared(lambda name: Authenticator.select().where(Authenticator
 _BY_FINGERPRINT = Prepared(
     lambda print_: Authenticator.select().where(Authenticator.cert_fingerprint == print_), Authenticator
 )
-_IDENTITY = Prepared(lambda key: Identity.select().where(Identity.id == key), Identity)
-_POLICY = Prepared(lambda key: AuthPolicy.select().where(AuthPolicy.id == key), AuthPolicy)
 
 
 def _complete(a: Authenticator | None) -> Authenticator | None:
     """The authenticator with its identity, and that with its policy; None when one was deleted meanwhile."""
-    identity = _IDENTITY.first(a.identity_id) if a else None
-    policy = _POLICY.first(identity.auth_policy_id) if identity else None
+    identity = by_id(Identity).first(a.identity_id) if a else None
+    policy = by_id(AuthPolicy).first(identity.auth_policy_id) if identity else None
     if a is None or identity is None or policy is None:
         return None
     identity.auth_policy, a.identity = policy, identity

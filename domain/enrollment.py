@@ -33,6 +33,7 @@ from wire.resource import (
     Result,
     enum,
     links,
+    milliseconds,
     now_ms,
     parse_time,
     time_text,
@@ -307,11 +308,6 @@ def read_csr(text: str | bytes | None) -> pki.Csr:
         return pki.load_csr(text or "")
     except pki.BadCsr as e:
         raise ApiError("COULD_NOT_PROCESS_CSR", str(e)) from None
-
-
-def milliseconds(moment: datetime) -> int:
-    """An aware datetime as it is stored."""
-    return int(moment.timestamp() * 1000)
 
 
 def add_certificate(

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import pki
 import store
 import tokens
 from domain import access_tokens, auth, ids, oidc_login, oidc_protocol, session_certificates, signers
@@ -274,7 +275,9 @@ def _certificates(ctx: Context, row: OidcRequest, session: ApiSession) -> tuple[
     """
     bound, issued = [], ""
     if row.certificate:
-        bound.append(session_certificates.keep(session.id, row.certificate))
+        presented = pki.load_cert(row.certificate)
+        session_certificates.add(session.id, presented, row.certificate)
+        bound.append(presented.fingerprint)
     if row.csr:
         fingerprint, issued = _issue(ctx, row.csr, session)
         bound.append(fingerprint)

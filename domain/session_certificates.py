@@ -15,7 +15,7 @@ from domain import ids
 from domain.context import Context
 from models import SessionCertificate
 from wire.errors import ApiError
-from wire.resource import CLIENT, Action, Body, Field, Result, links, now_ms
+from wire.resource import CLIENT, Action, Body, Field, Result, links, milliseconds, now_ms
 
 log = logging.getLogger("zitilite.auth")
 
@@ -38,17 +38,10 @@ def add(session_id: str, cert: pki.Cert, pem: str, *, key: str | None = None) ->
         certificate=pem,
         fingerprint=cert.fingerprint,
         subject=cert.subject,
-        valid_from=int(cert.not_before.timestamp() * 1000),
-        valid_to=int(cert.not_after.timestamp() * 1000),
+        valid_from=milliseconds(cert.not_before),
+        valid_to=milliseconds(cert.not_after),
     )
     return str(row.id)
-
-
-def keep(session_id: str, pem: str) -> str:
-    """Write down the certificate that a session was opened with; gives its fingerprint. Needs a write transaction."""
-    cert = pki.load_cert(pem)
-    add(session_id, cert, pem)
-    return cert.fingerprint
 
 
 def issue(ctx: Context, csr: str | None, identity_id: str, session_id: str, key: str) -> tuple[pki.Cert, str]:

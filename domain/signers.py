@@ -16,7 +16,7 @@ import tokens
 from domain.context import Context
 from models import AuthPolicy, ExternalJwtSigner, Identity
 from wire.errors import ApiError, field_error, invalid_field, not_found
-from wire.resource import Kind, enum
+from wire.resource import Kind, enum, milliseconds
 
 log = logging.getLogger("zitilite.signers")
 
@@ -102,8 +102,8 @@ def _check_keys(row: ExternalJwtSigner | None, values: dict[str, Any]) -> None:
     values |= {
         "fingerprint": cert and cert.fingerprint,
         "common_name": cert and cert.common_name,
-        "not_before": cert and int(cert.not_before.timestamp() * 1000),
-        "not_after": cert and int(cert.not_after.timestamp() * 1000),
+        "not_before": cert and milliseconds(cert.not_before),
+        "not_after": cert and milliseconds(cert.not_after),
     }
 
 

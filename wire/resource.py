@@ -39,11 +39,16 @@ def time_text(ms: int | None) -> str | None:
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z")
 
 
+def milliseconds(moment: datetime) -> int:
+    """An aware datetime as it is stored: milliseconds since the epoch."""
+    return int(moment.timestamp() * 1000)
+
+
 def parse_time(text: str) -> int:
     """Milliseconds since the epoch of an RFC 3339 text. Raises ValueError."""
     if not _RFC3339.match(text):
         raise ValueError(text)
-    return int(datetime.fromisoformat(text.upper()).astimezone(UTC).timestamp() * 1000)
+    return milliseconds(datetime.fromisoformat(text.upper()).astimezone(UTC))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
