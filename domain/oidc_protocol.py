@@ -80,7 +80,7 @@ def with_query(url: str, **values: str) -> str:
 
 _CSP = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 _STYLE = (
-    "body{font:1rem system-ui;max-width:22rem;margin:12vh auto;padding:0 1rem;color-scheme:light dark}"
+    ":root{color-scheme:light dark}body{font:1rem system-ui;max-width:22rem;margin:12vh auto;padding:0 1rem}"
     "input,button{font:inherit;width:100%;box-sizing:border-box;margin:.3rem 0 1rem;padding:.4rem}"
 )
 
