@@ -26,29 +26,21 @@ import tokens
 from api import console, engine, fabric_table, health, metrics, openapi, rows
 from api.entities import ENTITIES, TABLE
 from domain import (
-    auth,
     authenticators,
     cas,
     controller_settings,
     database,
     enrollment,
-    fabric,
     identities,
     ids,
-    mfa,
-    oidc,
-    posture,
-    posture_checks,
     roots,
-    routers,
-    services,
-    session_certificates,
-    sessions,
     setup,
     token_enrollment,
 )
 from domain.context import VERSION, Controller
-from domain.jwks import KeyStore
+from domain.logins import auth, mfa, oidc, session_certificates
+from domain.logins.jwks import KeyStore
+from domain.network import fabric, posture, posture_checks, routers, services, sessions
 from migrations import MIGRATIONS
 from wire.resource import Action
 

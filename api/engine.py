@@ -21,8 +21,8 @@ from werkzeug.routing import Rule
 
 import store
 from api import schemas
-from domain import auth
 from domain.context import API_VERSION, Context, Controller
+from domain.logins import auth
 from wire.errors import ApiError, field_error
 from wire.resource import CLIENT, JSON_TYPE, MANAGEMENT, Action, Param, Result
 

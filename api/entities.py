@@ -10,21 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from api import runtime
-from domain import (
-    auth,
-    authenticators,
-    cas,
-    enrollment,
-    identities,
-    ids,
-    policies,
-    roles,
-    routers,
-    services,
-    session_certificates,
-    signers,
-    terminators,
-)
+from domain import authenticators, cas, enrollment, identities, ids, policies, roles
+from domain.logins import auth, session_certificates, signers
+from domain.network import routers, services, terminators
 from models import (
     ApiSession,
     Authenticator,
@@ -47,7 +35,7 @@ from models import (
     ServicePolicy,
     SessionCertificate,
 )
-from wire.filters import Symbol
+from wire.filter_sql import Symbol
 from wire.resource import (
     ATTRIBUTES,
     BOOL,

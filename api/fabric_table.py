@@ -6,9 +6,10 @@ Source: `/fabric/v1`, recorded answers of topic `fabric`. Its rows need a full a
 from __future__ import annotations
 
 from api.runtime import terminator
-from domain import fabric, ids, routers, services, terminators
+from domain import ids
+from domain.network import fabric, routers, services, terminators
 from models import Router, Service, ServiceAttribute, ServiceConfig
-from wire.filters import Symbol
+from wire.filter_sql import Symbol
 from wire.resource import BOOL, COST, FABRIC, INT, OBJECT, OPTIONAL_TEXT, STRINGS, TEXT, Association, Entity, Field
 
 _NAME = Field("name", required="cu")

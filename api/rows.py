@@ -21,9 +21,10 @@ from api import schemas
 from domain import roles
 from domain.context import Context
 from prepared import by_id, insert
-from wire import filters
+from wire import filter_sql, filters
 from wire.errors import ApiError, field_error, not_found
-from wire.filters import FilterError, Symbol
+from wire.filter_sql import Symbol
+from wire.filters import FilterError
 from wire.resource import (
     CLIENT,
     MANAGEMENT,
@@ -138,8 +139,8 @@ def page_of(ctx: Context, entity: Entity) -> Page:
     try:
         query = filters.parse(ctx.query.get("filter", ""))
         if query.where is not None:
-            where = filters.compile_where(query.where, shape.resolve)
-        order = filters.compile_sort(query.sort, shape.resolve)
+            where = filter_sql.compile_where(query.where, shape.resolve)
+        order = filter_sql.compile_sort(query.sort, shape.resolve)
     except FilterError as e:
         raise ApiError("INVALID_FILTER", str(e)) from None
     limit = limit if query.limit is None else query.limit

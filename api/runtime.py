@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain import controller_settings, ids, posture_checks, revocations, sessions, terminators
+from domain import controller_settings, ids, revocations
+from domain.network import posture_checks, sessions, terminators
 from models import ControllerSetting, PostureCheck, PostureCheckAttribute, Revocation, Session, Terminator
-from wire.filters import Symbol
+from wire.filter_sql import Symbol
 from wire.resource import (
     ATTRIBUTES,
     CLIENT,

@@ -11,8 +11,9 @@ from typing import Any
 
 import pki
 import store
-from domain import auth, cas, credentials, enrollment, ids, policies
+from domain import cas, enrollment, ids, policies
 from domain.context import Context
+from domain.logins import auth, credentials
 from models import ApiSession, Authenticator, Ca, Identity
 from wire.errors import ApiError, field_error, invalid_field, not_found
 from wire.resource import (

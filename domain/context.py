@@ -11,7 +11,7 @@ from werkzeug.datastructures import Headers, MultiDict
 import pki
 import tokens
 from config import Address, Settings
-from domain.jwks import KeyStore
+from domain.logins.jwks import KeyStore
 from domain.metrics import Metrics
 from models import ApiSession, Identity
 from wire.errors import ApiError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.access_tokens import PATH as OIDC
 from domain.context import Context
+from domain.logins.access_tokens import PATH as OIDC
 from wire.resource import CLIENT, FABRIC, MANAGEMENT, NEVER, links
 
 

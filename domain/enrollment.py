@@ -16,9 +16,10 @@ from typing import Any, cast
 
 import pki
 import store
-from domain import auth, cas, credentials, ids, names, policies, roles
+from domain import cas, ids, names, policies, roles
 from domain.context import Context
 from domain.controllers import own_entry
+from domain.logins import auth, credentials
 from models import ApiSession, Authenticator, Ca, Enrollment, Identity, Router
 from prepared import Prepared, insert
 from wire.errors import ApiError, field_error, invalid_field, not_found

@@ -11,8 +11,9 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from domain import auth, credentials, enrollment, roles
+from domain import enrollment, roles
 from domain.context import Context
+from domain.logins import auth, credentials
 from models import (
     ApiSession,
     Authenticator,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from domain import auth
 from domain.context import Context
+from domain.logins import auth
 from models import ApiSession, Identity, Revocation
 from wire.errors import ApiError, field_error
 from wire.resource import now_ms

@@ -10,11 +10,13 @@ import platform
 from typing import Any
 
 import models
-from domain import auth, roles
+from domain import roles
 from domain.context import VERSION, Context
 from domain.controllers import api_versions
+from domain.logins import auth
 from wire.errors import ApiError
-from wire.filters import FilterError, parse, select
+from wire.filter_rows import select
+from wire.filters import FilterError, parse
 from wire.resource import CLIENT, MANAGEMENT, Action, Param, Result, links, time_text
 
 BOTH = (MANAGEMENT, CLIENT)

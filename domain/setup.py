@@ -11,7 +11,8 @@ from typing import Any
 from werkzeug.security import generate_password_hash
 
 import store
-from domain import controller_settings, credentials, ids, policies, roles
+from domain import controller_settings, ids, policies, roles
+from domain.logins import credentials
 from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
 from wire.resource import now_ms
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import store
 import tokens
-from domain import enrollment, ids, names, roles, signers
+from domain import enrollment, ids, names, roles
 from domain.context import Context
 from domain.controllers import own_entry
+from domain.logins import signers
 from models import ExternalJwtSigner, Identity
 from wire.errors import ApiError, field_error
 from wire.resource import CLIENT, Action, Body, Field, now_ms

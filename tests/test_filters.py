@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire import filters
-from wire.filters import ALL, FilterError, Query, Symbol, compile_sort, compile_where, evaluate, parse, select
+from wire.filter_rows import evaluate, select
+from wire.filter_sql import Symbol, compile_sort, compile_where
+from wire.filters import ALL, FilterError, Query, parse
 
 database = peewee.SqliteDatabase(":memory:")
 

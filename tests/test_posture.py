@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.versions import VersionError, matches, parse_range
+from domain.network.versions import VersionError, matches, parse_range
 from tests.controllers import CLIENT, MANAGEMENT, Api
 from tests.flows import sql, unique, with_password
 

@@ -1,4 +1,6 @@
-"""The filter language of the list operations: text -> tokens -> tree -> peewee expression.
+"""The filter language of the list operations: text -> tokens -> tree, and which tests fit which kinds.
+
+`wire/filter_sql.py` turns the tree into a peewee expression, `wire/filter_rows.py` applies it to rows in Python.
 
 Grammar (keywords in any case, blanks free between tokens; names, strings and numbers as in TOKEN):
 
@@ -20,7 +22,7 @@ Meaning: an absent value satisfies no test, so its negations hold; `between` lea
 `allOf` holds for empty sets; strings compare by bytes; `icontains` ignores case.
 Messages are those of the recorded answers (`cause.message` of INVALID_FILTER) wherever one was recorded.
 
-Imports nothing else of the project. Values are always bound, never written into SQL.
+Imports nothing else of the project.
 """
 
 from __future__ import annotations
@@ -28,17 +30,14 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import math
-import operator
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
-import peewee
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
 Kind = Literal["string", "number", "bool", "datetime", "set", "map", "any"]
 
@@ -68,67 +67,6 @@ _INT64_DIGITS = 18
 
 class FilterError(ValueError):
     """A filter that cannot be used; `str(error)` is the message for the API's `cause.message`."""
-
-
-# --- what names stand for
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Where the members of a set are stored: one row per (owner, member), or a JSON array."""
-
-    rows: Any
-    """A SELECT over all members, or over those of the row at hand if there is no owner."""
-    value: Any
-    owner: Any = None
-    link: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """What a name in a filter stands for.
-
-    `column` is a peewee field or expression: text, number, 0/1 for bool, integer milliseconds
-    since the epoch (UTC) for datetime, a JSON document for map and any. `key` picks a member of that
-    document (any); `members` tells where a set's members are.
-    """
-
-    kind: Kind
-    column: Any = None
-    members: Members | None = None
-    key: str | None = None
-
-    @classmethod
-    def set_of(cls, owner: Any, link: Any, value: Any, where: Any = None) -> Symbol:
-        """Describe a set stored in a table with one row per member.
-
-        owner: the id column of the listed entity; link, value: the two columns of that table which
-        hold the owner's id (not null) and the member; where: picks the rows if not all are of this set.
-        """
-        rows = link.model.select(link)
-        return cls("set", None, Members(rows if where is None else rows.where(where), value, owner, link))
-
-    @classmethod
-    def set_in_json(cls, column: Any) -> Symbol:
-        """Describe a set stored as a JSON array in a column of the listed entity."""
-        each = peewee.fn.json_each(column).alias("member")
-        value = peewee.Column(each, "value")
-        return cls("set", None, Members(peewee.Select((each,), (value,)), value))
-
-    @classmethod
-    def nothing(cls, kind: Kind) -> Symbol:
-        """Describe a name that is known but whose value nothing has here (false for bool)."""
-        return cls(kind, peewee.Value(0 if kind == "bool" else None))
-
-    @classmethod
-    def json_path(cls, kind: Kind, column: Any, *path: str) -> Symbol:
-        """Describe a value inside a JSON document, reached by member names."""
-        return cls(kind, peewee.fn.json_extract(column, "$." + ".".join(path)))
-
-    @classmethod
-    def json_member(cls, column: Any, key: str) -> Symbol:
-        """Describe one member of a JSON object, such as `tags.owner`; key: letters, digits, `_`, `-`, `.`."""
-        return cls("any", column, None, key)
 
 
 # --- the tree
@@ -547,10 +485,10 @@ _parse_cached = lru_cache(maxsize=1024)(_parse)
 
 _SYMBOL_NODES = {"string": "StringSymbolNode", "number": "Int64SymbolNode", "datetime": "DatetimeSymbolNode"}
 _TYPE_NAMES = {"datetime": "date", "null": "other", "map": "other"}
-_View = Literal["text", "number", "bool", "datetime", "null"]
+View = Literal["text", "number", "bool", "datetime", "null"]
 
 
-def _view(compare: Compare, kind: Kind) -> _View | None:
+def view_of(compare: Compare, kind: Kind) -> View | None:
     """Decide how a value of this kind is read for a test: None if the test makes no sense for it."""
     literal = compare.values[0].kind
     if literal == "null":
@@ -577,14 +515,15 @@ def _check(node: Node, kind_of: Callable[[str], Kind]) -> None:
         _check(node.node, kind_of)
         _refuse_bare(node.node, kind_of, "operand of not is not bool: {name}")
     elif isinstance(node, Bare):
-        _scalar_kind(node.name, kind_of)
+        scalar_kind(node.name, kind_of)
     elif isinstance(node, IsEmpty):
         _operand_kind(node.operand, kind_of)
     elif isinstance(node, Compare):
-        _check_compare(node, _operand_kind(node.operand, kind_of))
+        check_compare(node, _operand_kind(node.operand, kind_of))
 
 
-def _check_whole(node: Node, kind_of: Callable[[str], Kind]) -> None:
+def check_whole(node: Node, kind_of: Callable[[str], Kind]) -> None:
+    """Check a whole filter: each test fits, and it is a condition. Raises FilterError."""
     _check(node, kind_of)
     _refuse_bare(node, kind_of, "query expr predicate must be a boolean expr. contains *ast.{node}")
 
@@ -594,10 +533,11 @@ def _refuse_bare(node: Node, kind_of: Callable[[str], Kind], message: str) -> No
         raise FilterError(message.format(name=node.name, node=_SYMBOL_NODES.get(kind, "SymbolNode")))
 
 
-def _check_compare(compare: Compare, kind: Kind) -> None:
+def check_compare(compare: Compare, kind: Kind) -> None:
+    """Raise FilterError unless the test makes sense for values of this kind."""
     if compare.op == "icontains" and len(compare.values[0].text) > MAX_NEEDLE:
         raise FilterError(f"icontains takes at most {MAX_NEEDLE} characters")
-    if _view(compare, kind) is None:
+    if view_of(compare, kind) is None:
         raise FilterError(
             f"operation {_describe(compare)} is not supported with operands types "
             f"{_TYPE_NAMES.get(kind, kind)}, {_TYPE_NAMES.get(compare.values[0].kind, compare.values[0].kind)}"
@@ -611,7 +551,8 @@ def _describe(compare: Compare) -> str:
     return f"{compare.operand.name} {sign} {values}"
 
 
-def _scalar_kind(name: str, kind_of: Callable[[str], Kind]) -> Kind:
+def scalar_kind(name: str, kind_of: Callable[[str], Kind]) -> Kind:
+    """Give the kind of a name that is used where one value belongs. Raises FilterError for a set."""
     kind = kind_of(name)
     if kind == "set":
         raise FilterError(f"symbol '{name}' is a set symbol but is used in non-set function context")
@@ -621,335 +562,43 @@ def _scalar_kind(name: str, kind_of: Callable[[str], Kind]) -> Kind:
 def _operand_kind(operand: Operand, kind_of: Callable[[str], Kind]) -> Kind:
     """Give the kind of what is compared: a set's members are strings, its count is a number."""
     if operand.subquery is not None:
-        _refuse_subquery(operand.subquery)
+        refuse_subquery(operand.subquery)
     if operand.function is None:
-        return _scalar_kind(operand.name, kind_of)
+        return scalar_kind(operand.name, kind_of)
     if kind_of(operand.name) != "set":
         raise FilterError(f"symbol '{operand.name}' is not a set symbol but is used in set function {operand.function}")
     return "number" if operand.function == "count" else "string"
 
 
-def _refuse_subquery(subquery: SubQuery) -> NoReturn:
+def refuse_subquery(subquery: SubQuery) -> NoReturn:
     """Raise the error of a name unknown inside a sub query: no collection offers entities to look into."""
 
-    def unknown(name: str) -> NoReturn:
-        raise _unknown(name)
+    def refuse(name: str) -> NoReturn:
+        raise unknown(name)
 
     if subquery.query.where is not None:
-        _check(subquery.query.where, unknown)
-    raise _unknown(subquery.name)
+        _check(subquery.query.where, refuse)
+    raise unknown(subquery.name)
 
 
-def _unknown(name: str) -> FilterError:
+def unknown(name: str) -> FilterError:
+    """Make the error for a name that stands for nothing."""
     return FilterError(f"unknown symbol '{name}'")
 
 
-# --- tree -> SQL
-
-
-def compile_where(node: Node, resolve: Callable[[str], Symbol | None]) -> Any:
-    """Turn a tree into a peewee expression for `where()`.
-
-    resolve: gives the Symbol of a name (`name`, `roleAttributes`, `tags.owner`), None if there is none.
-    Raises FilterError for unknown names and for tests that do not fit the name's kind.
-    """
-
-    def symbol(name: str) -> Symbol:
-        return _known(name, resolve)
-
-    _check_whole(node, lambda name: symbol(name).kind)
-    return _compile(node, symbol, negated=False)
-
-
-def compile_sort(sort: Sequence[tuple[str, bool]], resolve: Callable[[str], Symbol | None]) -> list[Any]:
-    """Turn a Query's sort into orderings for `order_by()`; the caller adds the id for a total order.
-
-    Raises FilterError for unknown names, sets and members of tags.
-    """
-    return [_ordering(name, resolve).asc() if up else _ordering(name, resolve).desc() for name, up in sort]
-
-
-def _ordering(name: str, resolve: Callable[[str], Symbol | None]) -> Any:
-    symbol = _known(name, resolve)
-    _check_sortable(name, _scalar_kind(name, lambda _: symbol.kind))
-    return symbol.column
-
-
-def _check_sortable(name: str, kind: Kind) -> None:
+def check_sortable(name: str, kind: Kind) -> None:
+    """Raise FilterError for what has no order."""
     if kind in ("any", "map"):
         raise FilterError(f"no such sort field: {name}")
 
 
-def _known(name: str, resolve: Callable[[str], Symbol | None]) -> Symbol:
-    symbol = resolve(name)
-    if symbol is None:
-        raise _unknown(name)
-    return symbol
-
-
-def _compile(node: Node, symbol: Callable[[str], Symbol], *, negated: bool) -> Any:
-    """Compile a tree or its opposite: negation moves down to the tests, where absent values are known."""
-    if isinstance(node, Logic):
-        glue = " AND " if (node.word == "and") != negated else " OR "
-        # one flat list per node: nested pairs would exhaust the stack of SQLite's parser
-        return peewee.NodeList([_compile(term, symbol, negated=negated) for term in node.terms], glue, parens=True)
-    if isinstance(node, Not):
-        return _compile(node.node, symbol, negated=not negated)
-    if isinstance(node, Always):
-        return _bound(int(node.value != negated))
-    if isinstance(node, Bare):
-        return _negate(_read(symbol(node.name), "bool") == _bound(1), negated)
-    if isinstance(node, IsEmpty):
-        return _negate(_has_members(symbol(node.operand.name)), not negated)
-    return _compile_compare(node, symbol(node.operand.name), negated=negated)
-
-
-def _negate(expression: Any, negated: bool = True) -> Any:  # noqa: FBT001, FBT002 - reads as "negate if"
-    """Negate with absent values counting as false: SQL's `NOT NULL` would drop the row."""
-    return ~peewee.fn.COALESCE(expression, 0) if negated else expression
-
-
-def _bound(value: Any) -> Any:
-    """Bind a value as it is: the column's own conversion expects Python values, these are stored ones."""
-    return peewee.Value(value, converter=False, unpack=False)
-
-
-def _compile_compare(compare: Compare, symbol: Symbol, *, negated: bool) -> Any:
-    function = compare.operand.function
-    if symbol.members is None:
-        return _negate(_test(compare, symbol), compare.negated != negated)
-    if function == "count":
-        return _negate(_test(compare, Symbol("number", _count(symbol.members))), compare.negated != negated)
-    # "all are x" is "none is not x"
-    is_all = function == "allOf"
-    wanted = _negate(_test(compare, Symbol("string", symbol.members.value)), compare.negated != is_all)
-    return _negate(_has_members(symbol, wanted), is_all != negated)
-
-
-def _has_members(symbol: Symbol, test: Any = None) -> Any:
-    members = symbol.members
-    assert members is not None
-    rows = members.rows if test is None else members.rows.where(test)
-    return peewee.fn.EXISTS(rows) if members.owner is None else members.owner.in_(rows)
-
-
-def _count(members: Members) -> Any:
-    rows = members.rows
-    if members.owner is not None:
-        rows = rows.where(members.link == members.owner)
-    # the function around it gives the sub query the operators of an expression
-    return peewee.fn.IFNULL(rows.select(peewee.fn.COUNT(members.value)), 0)
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-def _test(compare: Compare, symbol: Symbol) -> Any:
-    """Compile a test without its negation; the expression is NULL or false where the value is absent."""
-    view = _view(compare, symbol.kind)
-    if view == "null":
-        return _read_presence(symbol)
-    value = _read(symbol, view, exact=all(isinstance(v.value, int) for v in compare.values))
-    wanted = _values(compare, view)
-    if compare.op == "in":
-        return value.in_([_bound(v) for v in wanted])
-    if compare.op == "between":
-        return (value >= _bound(wanted[0])) & (value < _bound(wanted[1]))
-    if compare.op == "contains":
-        return peewee.fn.INSTR(value, _bound(wanted[0])) > 0
-    if compare.op == "icontains":
-        return peewee.fn.GLOB(_any_case(wanted[0]), value)
-    return _COMPARISONS[compare.op](value, _bound(wanted[0]))
-
-
-def _values(compare: Compare, view: _View | None) -> list[Any]:
+def values_of(compare: Compare, view: View | None) -> list[Any]:
     """Give the wanted values as that type: numbers as written where texts are compared, bools as 0/1."""
     if view == "text":
         return [value.text for value in compare.values]
     return [int(value.value) if view == "bool" else value.value for value in compare.values]
 
 
-def _read(symbol: Symbol, view: _View | None, *, exact: bool = False) -> Any:
-    """Give an expression for a symbol's value as that type, NULL where it has none of that type."""
-    column = _json_member(symbol, view, exact=exact) if symbol.kind == "any" else symbol.column
-    if view == "bool":
-        return peewee.fn.COALESCE(column, 0)
-    return column.cast("TEXT") if symbol.kind == "number" and view == "text" else column
-
-
-def _read_presence(symbol: Symbol) -> Any:
-    if symbol.kind != "any":
-        return symbol.column.is_null()
-    return peewee.fn.COALESCE(peewee.fn.JSON_TYPE(symbol.column, _json_path(symbol)), "null") == "null"
-
-
-def _json_path(symbol: Symbol) -> str:
-    return f'$."{symbol.key}"'
-
-
-def _json_member(symbol: Symbol, view: _View | None, *, exact: bool) -> Any:
-    """Give a JSON member as that type. Whole numbers match none, as recorded: upstream keeps all as floats."""
-    member = peewee.fn.JSON_EXTRACT(symbol.column, _json_path(symbol))
-    cases: dict[str | None, list[tuple[str, Any]]] = {
-        "text": [
-            ("text", member),
-            ("true", "true"),
-            ("false", "false"),
-            ("integer", member.cast("TEXT")),
-            ("real", member.cast("TEXT")),
-        ],
-        "number": [] if exact else [("integer", member), ("real", member)],
-        "bool": [("true", 1), ("false", 0)],
-    }
-    found = cases.get(view) or [("", None)]
-    return peewee.Case(peewee.fn.JSON_TYPE(symbol.column, _json_path(symbol)), found)
-
-
-def _forms(letter: str) -> str:
+def letter_forms(letter: str) -> str:
     """Give the letter in both cases, where the other case is one letter as well."""
     return "".join(sorted({c for c in (letter, letter.lower(), letter.upper()) if len(c) == 1}))
-
-
-def _any_case(needle: str) -> str:
-    """Make a GLOB pattern that finds a text in any case; SQLite's own UPPER and LIKE know ASCII only."""
-    parts = (f"[{forms}]" if len(forms) > 1 or forms in "*?[" else forms for forms in map(_forms, needle))
-    return f"*{''.join(parts)}*"
-
-
-@lru_cache(maxsize=64)
-def _any_case_pattern(needle: str) -> re.Pattern[str]:
-    return re.compile("".join(f"[{re.escape(_forms(c))}]" for c in needle))
-
-
-# --- the same in Python
-
-
-def evaluate(node: Node, row: Mapping[str, Any], kinds: Mapping[str, Kind] | None = None) -> bool:
-    """Tell whether a row passes, by plain Python; agrees with the SQL of `compile_where`.
-
-    row: name -> value as stored (datetimes in milliseconds, sets as lists, maps as dicts; None is absent).
-    kinds: name -> Kind; where it is missing the kind is taken from the value.
-    """
-    if isinstance(node, Logic):
-        found = (evaluate(term, row, kinds) for term in node.terms)
-        return all(found) if node.word == "and" else any(found)
-    if isinstance(node, Not):
-        return not evaluate(node.node, row, kinds)
-    if isinstance(node, Always):
-        return node.value
-    if isinstance(node, Bare):
-        return bool(_as_view(_value_of(node.name, row), "bool" if node.name in row else "any", "bool", exact=True))
-    if node.operand.subquery is not None:
-        _refuse_subquery(node.operand.subquery)
-    value = _value_of(node.operand.name, row)
-    return not value if isinstance(node, IsEmpty) else _evaluate_compare(node, value, _kind_in_row(node, row, kinds))
-
-
-def select(rows: Sequence[Mapping[str, Any]], query: Query, kinds: Mapping[str, Kind]) -> list[Mapping[str, Any]]:
-    """Filter and sort rows that are not in SQL; skip and limit are the caller's, who needs the total.
-
-    rows: as in `evaluate`; kinds: every name that can be used; a map `m` allows `m.anything`.
-    Raises FilterError like `compile_where`, but unknown names without quotes, as recorded for links.
-    """
-
-    def kind_of(name: str) -> Kind:
-        kind = _kind_of(name, kinds)
-        if kind is None:
-            raise FilterError(f"unknown symbol {name}")
-        return kind
-
-    if query.where is not None:
-        _check_whole(query.where, kind_of)
-    for name, _ in query.sort:
-        _check_sortable(name, _scalar_kind(name, kind_of))
-    found = [row for row in rows if query.where is None or evaluate(query.where, row, kinds)]
-    for name, ascending in reversed(query.sort):
-        found.sort(key=lambda row: _sort_key(_value_of(name, row)), reverse=not ascending)
-    return found
-
-
-def _sort_key(value: Any) -> tuple[bool, Any]:
-    return (value is not None, 0 if value is None else value)
-
-
-def _kind_of(name: str, kinds: Mapping[str, Kind]) -> Kind | None:
-    head, dot, _ = name.partition(".")
-    return kinds.get(name) or ("any" if dot and kinds.get(head) == "map" else None)
-
-
-def _value_of(name: str, row: Mapping[str, Any]) -> Any:
-    if name in row:
-        return row[name]
-    head, _, key = name.partition(".")
-    document = row.get(head)
-    return document.get(key) if isinstance(document, dict) else None
-
-
-def _kind_in_row(compare: Compare, row: Mapping[str, Any], kinds: Mapping[str, Kind] | None) -> Kind:
-    name, function = compare.operand.name, compare.operand.function
-    if function is not None:
-        return "number" if function == "count" else "string"
-    if kinds is not None and (kind := _kind_of(name, kinds)):
-        return kind
-    if name not in row or row[name] is None:
-        return "any"
-    value = row[name]
-    if compare.values[0].kind == "datetime" and not isinstance(value, str):
-        return "datetime"
-    return "bool" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
-
-
-def _evaluate_compare(compare: Compare, value: Any, kind: Kind) -> bool:
-    if compare.operand.function == "count":
-        value = len(value or ())
-    if compare.operand.function in ("anyOf", "allOf"):
-        found = [_holds(compare, member, kind) != compare.negated for member in value or ()]
-        return any(found) if compare.operand.function == "anyOf" else all(found)
-    return _holds(compare, value, kind) != compare.negated
-
-
-def _holds(compare: Compare, value: Any, kind: Kind) -> bool:
-    """Test one value without the negation."""
-    _check_compare(compare, kind)
-    view = _view(compare, kind)
-    if view == "null":
-        return value is None
-    wanted = _values(compare, view)
-    value = _as_view(value, kind, view, exact=all(isinstance(v.value, int) for v in compare.values))
-    return value is not None and _HOLDS[compare.op](value, wanted)
-
-
-_HOLDS: dict[str, Callable[[Any, list[Any]], bool]] = {
-    "=": lambda value, wanted: bool(value == wanted[0]),
-    "<": lambda value, wanted: bool(value < wanted[0]),
-    "<=": lambda value, wanted: bool(value <= wanted[0]),
-    ">": lambda value, wanted: bool(value > wanted[0]),
-    ">=": lambda value, wanted: bool(value >= wanted[0]),
-    "in": lambda value, wanted: value in wanted,
-    "between": lambda value, wanted: bool(wanted[0] <= value < wanted[1]),
-    "contains": lambda value, wanted: wanted[0] in value,
-    "icontains": lambda value, wanted: _any_case_pattern(wanted[0]).search(value) is not None,
-}
-
-
-def _as_view(value: Any, kind: Kind, view: _View | None, *, exact: bool) -> Any:
-    """Read a Python value as that type: None where it has none of that type, as `_read` does in SQL."""
-    if view == "bool":
-        return int(value is True or (kind == "bool" and value == 1))
-    if view == "text":
-        return _as_text(value)
-    if kind == "any" and (exact or isinstance(value, bool | str | list | dict)):
-        return None
-    return value
-
-
-def _as_text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None

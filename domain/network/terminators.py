@@ -11,7 +11,7 @@ from domain import identities, roles
 from domain.context import Context
 from models import Router, Service, Terminator
 from wire.errors import not_found
-from wire.filters import Symbol
+from wire.filter_sql import Symbol
 from wire.resource import links
 
 SYMBOLS = {

@@ -18,7 +18,8 @@ from domain import roles, roots
 from domain.context import Context
 from models import Router
 from wire.errors import ApiError, field_error, not_found
-from wire.filters import FilterError, Kind, parse, select
+from wire.filter_rows import select
+from wire.filters import FilterError, Kind, parse
 from wire.resource import BOOL, FABRIC, INT, STRINGS, Action, Body, Field, Param, Result
 
 MAX_LIMIT = 500

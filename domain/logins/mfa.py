@@ -19,8 +19,9 @@ import pyotp
 import segno
 
 import store
-from domain import access_tokens, ids
+from domain import ids
 from domain.context import Context
+from domain.logins import access_tokens
 from models import ApiSession, Identity, Mfa
 from wire.errors import ApiError, not_found
 from wire.resource import CLIENT, MANAGEMENT, Action, Body, Field, Result, links, now_ms, time_text

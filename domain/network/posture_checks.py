@@ -10,7 +10,7 @@ from typing import Any
 
 from domain import roles
 from domain.context import Context
-from domain.versions import VersionError, parse_range
+from domain.network.versions import VersionError, parse_range
 from models import PostureCheck
 from wire.errors import field_error, not_found
 from wire.resource import BOOL, INT, Action, Field, Kind, Param, Result, enum, links, nested, time_text

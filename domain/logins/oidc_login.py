@@ -12,11 +12,11 @@ from typing import Any
 
 import pki
 import store
-from domain import access_tokens, auth, mfa, oidc_protocol, signers
-from domain.auth import Told
 from domain.context import Context
-from domain.credentials import Login
-from domain.oidc_protocol import LoginError, as_json, as_text, redirect, request_of, text
+from domain.logins import access_tokens, auth, mfa, oidc_protocol, signers
+from domain.logins.auth import Told
+from domain.logins.credentials import Login
+from domain.logins.oidc_protocol import LoginError, as_json, as_text, redirect, request_of, text
 from models import Identity, OidcRequest
 from wire.errors import ApiError
 from wire.resource import Result, now_ms, time_text

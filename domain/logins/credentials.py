@@ -15,8 +15,9 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 import pki
 import store
-from domain import cas, signers
+from domain import cas
 from domain.context import Context
+from domain.logins import signers
 from models import ApiSession, Authenticator, AuthPolicy, Identity
 from prepared import Prepared, by_id
 from wire.errors import ApiError

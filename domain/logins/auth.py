@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import store
 import tokens
-from domain import access_tokens, credentials, ids, session_certificates, signers
+from domain import ids
 from domain.context import Context
-from domain.credentials import Login
+from domain.logins import access_tokens, credentials, session_certificates, signers
+from domain.logins.credentials import Login
 from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
 from prepared import Prepared, by_id, insert
 from wire.errors import ApiError

@@ -16,8 +16,9 @@ from html import escape
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-from domain import access_tokens, controller_settings
+from domain import controller_settings
 from domain.context import Context
+from domain.logins import access_tokens
 from models import OidcRequest
 from wire.errors import ApiError
 from wire.resource import JSON_TYPE, Action, Result, now_ms

@@ -19,10 +19,11 @@ from typing import Any
 import pki
 import store
 import tokens
-from domain import access_tokens, auth, ids, oidc_login, oidc_protocol, session_certificates, signers
-from domain.auth import Told
+from domain import ids
 from domain.context import Context
-from domain.oidc_protocol import OAuthError, as_json, as_text, redirect, request_of, text, with_query
+from domain.logins import access_tokens, auth, oidc_login, oidc_protocol, session_certificates, signers
+from domain.logins.auth import Told
+from domain.logins.oidc_protocol import OAuthError, as_json, as_text, redirect, request_of, text, with_query
 from models import ApiSession, Authenticator, Identity, OidcRequest, Revocation
 from wire.errors import ApiError
 from wire.resource import Result, now_ms

@@ -13,8 +13,8 @@ from typing import Any
 
 from domain import roles
 from domain.context import Context
-from domain.posture_checks import plain_hex
-from domain.versions import matches
+from domain.network.posture_checks import plain_hex
+from domain.network.versions import matches
 from models import (
     ApiSession,
     EndpointState,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import store
-from domain import identities, ids, posture, roles, routers
+from domain import identities, ids, roles
 from domain.context import Context
+from domain.network import posture, routers
 from models import ApiSession, PolicyMember, Router, Service, ServicePolicy, Session
 from wire.errors import ApiError, field_error, not_found
 from wire.resource import CLIENT, MANAGEMENT, TAGS, Action, Body, Field, Result, enum, links, now_ms

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain import posture, roles, schema_errors
+from domain import roles, schema_errors
 from domain.context import Context
+from domain.network import posture
 from models import Config, ConfigType, IdentityServiceConfig, PolicyMember, Service, ServiceConfig, ServicePolicy
 from wire.errors import ApiError, field_error, go_text, not_found
 from wire.resource import CLIENT, Action, links, time_text
