@@ -23,7 +23,7 @@ import pki
 import store
 import tls
 import tokens
-from api import console, engine, fabric_table, health, metrics, openapi, rows
+from api import console, engine, fabric_table, health, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
 from domain import (
     authenticators,
@@ -73,6 +73,7 @@ def operations() -> list[Action]:
     actions = [a for module in MODULES for a in module.ACTIONS]
     actions += [a for entity in ENTITIES for a in rows.actions(entity, TABLE)]
     actions += [a for entity in fabric_table.ENTITIES for a in rows.actions(entity, fabric_table.TABLE)]
+    actions += [a for entity in own_table.ENTITIES for a in rows.actions(entity, own_table.TABLE)]
     actions.append(rows.current_identity(TABLE))
     return actions + openapi.actions(actions)
 

@@ -24,7 +24,7 @@ from api import schemas
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth
 from wire.errors import ApiError, field_error
-from wire.resource import CLIENT, JSON_TYPE, MANAGEMENT, Action, Param, Result
+from wire.resource import CLIENT, JSON_TYPE, MANAGEMENT, OWN, Action, Param, Result
 
 log = logging.getLogger("zitilite.api")
 
@@ -310,7 +310,7 @@ def _after(ctrl: Controller) -> Callable[[Response], Response]:
     def after(response: Response) -> Response:
         response.headers["ziti-instance-id"] = ctrl.instance_id
         origin = request.headers.get("Origin")
-        if origin and request.path.startswith((MANAGEMENT, CLIENT, "/fabric")):
+        if origin and request.path.startswith((MANAGEMENT, CLIENT, "/fabric", OWN)):
             response.headers["Access-Control-Allow-Origin"] = "*"
             response.headers["Access-Control-Allow-Credentials"] = "true"
             asked = request.headers.get("Access-Control-Request-Headers")

@@ -12,9 +12,9 @@ from api import schemas
 from api.engine import json_bytes
 from domain.context import VERSION, Context
 from wire.errors import ApiError
-from wire.resource import CLIENT, FABRIC, MANAGEMENT, Action, Body, Result, links, time_text
+from wire.resource import CLIENT, FABRIC, MANAGEMENT, OWN, Action, Body, Result, links, time_text
 
-NAMES = {MANAGEMENT: "edge-management", CLIENT: "edge-client", FABRIC: "fabric"}
+NAMES = {MANAGEMENT: "edge-management", CLIENT: "edge-client", FABRIC: "fabric", OWN: "zitilite"}
 BOTH = (MANAGEMENT, CLIENT)
 
 
@@ -123,7 +123,7 @@ def docs_page(spec: dict[str, Any]) -> bytes:
 def actions(served: list[Action]) -> list[Action]:
     """GET /specs, /specs/{id}, /specs/{id}/spec and /swagger.json; `served` is read when first asked."""
 
-    @lru_cache(maxsize=2)
+    @lru_cache(maxsize=3)
     def spec(base: str) -> bytes:
         return json_bytes(document(base, served))
 
@@ -159,7 +159,7 @@ def actions(served: list[Action]) -> list[Action]:
         return Result(raw=page, content_type="text/html; charset=utf-8", headers=headers)
 
     return [
-        Action("GET", "/docs", docs, "public", (*BOTH, FABRIC), check_accept=False, summary="This API as a page"),
+        Action("GET", "/docs", docs, "public", (*BOTH, FABRIC, OWN), check_accept=False, summary="This API as a page"),
         Action("GET", "/specs", list_specs, "public", BOTH, summary="API documents"),
         Action("GET", "/specs/{id}", one, "public", BOTH, summary="One API document"),
         Action(
@@ -171,5 +171,7 @@ def actions(served: list[Action]) -> list[Action]:
             produces=("text/yaml", "application/json"),
             summary="The OpenAPI document",
         ),
-        Action("GET", "/swagger.json", swagger, "public", BOTH, check_accept=False, summary="The OpenAPI document"),
+        Action(
+            "GET", "/swagger.json", swagger, "public", (*BOTH, OWN), check_accept=False, summary="The OpenAPI document"
+        ),
     ]

@@ -18,6 +18,7 @@ Json = Any
 MANAGEMENT = "/edge/management/v1"
 CLIENT = "/edge/client/v1"
 FABRIC = "/fabric/v1"
+OWN = "/zitilite/v1"
 JSON_TYPE = "application/json"
 NEVER = "0001-01-01T00:00:00.000Z"
 
