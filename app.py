@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
-import os
 import signal
 import ssl
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ import tls
 import tokens
 from api import console, engine, fabric_table, health, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
+from cli import main as cli
+from config import Address
 from domain import (
     authenticators,
     cas,
@@ -146,19 +147,41 @@ def run(settings: config.Settings) -> int:
     return 0
 
 
-def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.TlsServer]:
-    asked = settings.listen
-    names = [a.host for a in settings.advertised(asked.port)]
-    authority = open_authority(settings, folder / "pki", names)
-    ctrl = Controller(
+def make_controller(settings: config.Settings, authority: pki.Authority, addresses: Sequence[Address]) -> Controller:
+    """The services that requests work with."""
+    return Controller(
         settings=settings,
         authority=authority,
-        addresses=settings.advertised(asked.port),
+        addresses=tuple(addresses),
         instance_id=ids.session_id(),
         signer=tokens.Signer(authority.signing_key),
         jwks=KeyStore(private_addresses=settings.jwks_private_addresses == "on"),
         network_id=setup.network_id(),
     )
+
+
+@contextmanager
+def local(settings: config.Settings) -> Iterator[Flask]:
+    """The application on a data folder, without a port, whether a controller runs on it or not.
+
+    Raises SetupError where there is no controller.
+    """
+    folder: Path = settings.data
+    if not (folder / "zitilite.db").exists():
+        raise setup.SetupError(f"{folder} holds no controller: name its folder with --data, or another with --url")
+    open_store(folder)
+    try:
+        authority = open_authority(settings, folder / "pki", ())
+        yield create_app(make_controller(settings, authority, setup.noted_addresses() or settings.advertised(0)))
+    finally:
+        store.close()
+
+
+def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.TlsServer]:
+    asked = settings.listen
+    addresses = settings.advertised(asked.port)
+    authority = open_authority(settings, folder / "pki", [a.host for a in addresses])
+    ctrl = make_controller(settings, authority, addresses)
     server = tls.create_server(
         create_app(ctrl),
         host=asked.host,
@@ -169,6 +192,7 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         error_headers=[("ziti-instance-id", ctrl.instance_id)],
     )
     ctrl.addresses = settings.advertised(server.port)
+    setup.note_addresses(ctrl.addresses)
     return ctrl, server
 
 
@@ -273,69 +297,9 @@ def set_up_logging(settings: config.Settings) -> None:
 # --- command line
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line, its settings taken from the table in config.py."""
-    top = argparse.ArgumentParser(prog="zitilite", description="An OpenZiti-compatible controller in one process.")
-    top.add_argument("--version", action="version", version=f"zitilite {VERSION}")
-    config.add_flags(top)
-    commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    config.add_flags(commands.add_parser("run", help="start the controller (the default)"))
-    config.add_flags(commands.add_parser("settings", help="print the effective settings and where each came from"))
-    admin = commands.add_parser("admin", help="administrators, on this machine, without a login")
-    verbs = admin.add_subparsers(dest="verb", required=True, metavar="VERB")
-    reset = verbs.add_parser("reset-password", help="new password; unlocks, enables and ends sessions")
-    config.add_flags(reset, ("data", "config"))
-    reset.add_argument("--user", default="", help="login or name (default: the administrator of the first start)")
-    reset.add_argument("--password", default="", help="the new password (default: random, printed)")
-    return top
-
-
-def show_settings(settings: config.Settings) -> int:
-    """Print each setting, its effective value and its source; of secrets only whether they are set."""
-    for s in config.SETTINGS:
-        value = settings.values[s.name]
-        if s.secret and value:
-            value = "(set)"
-        elif s.repeatable:
-            value = ", ".join(map(str, value))
-        print(f"{s.name:28} {'-' if value in ('', None) else value!s:28} {settings.sources[s.name]}")
-    return 0
-
-
-def reset_password(settings: config.Settings, arguments: argparse.Namespace) -> int:
-    """Give the default administrator a new password, and end the sessions that the old one made."""
-    if not (settings.data / "zitilite.db").exists():
-        raise setup.SetupError(f"{settings.data} holds no controller: name its folder with --data")
-    open_store(settings.data)
-    try:
-        login, password = setup.reset_password(arguments.user, arguments.password)
-    finally:
-        store.database.close()
-    print(f"user {login}  password {password}")
-    return 0
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0 done, 1 it could not be done, 2 wrong arguments."""
-    arguments = parser().parse_args(argv)
-    try:
-        settings = config.load(vars(arguments))
-        set_up_logging(settings)
-        if arguments.command == "settings":
-            return show_settings(settings)
-        if arguments.command == "admin":
-            return reset_password(settings, arguments)
-        return run(settings)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except config.SettingError as e:
-        print(f"zitilite: {e}", file=sys.stderr)
-        return 2
-    except (store.StoreError, pki.PkiError, setup.SetupError, OSError) as e:
-        print(f"zitilite: {e}", file=sys.stderr)
-        return 1
+    """Run a command; gives the exit code (cli/main.py)."""
+    return cli.main(argv, cli.Wiring(set_up_logging, run, local))
 
 
 if __name__ == "__main__":

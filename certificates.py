@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 Usage = Literal["client", "any"]
@@ -160,6 +161,11 @@ class Cert:
     def fingerprint(self) -> str:
         """SHA-1 of the DER, 40 lower-case hex digits."""
         return sha1(self.der)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 fingerprint as people compare it: upper-case hex in pairs, colons between."""
+        return ":".join(f"{byte:02X}" for byte in hashlib.sha256(self.der).digest())
 
     @functools.cached_property
     def subject(self) -> str:
@@ -371,6 +377,14 @@ def load_certs(data: str | bytes) -> list[Cert]:
 def load_cert(data: str | bytes) -> Cert:
     """Read the first certificate of PEM text or DER bytes. Raises BadCertificate."""
     return load_certs(data)[0]
+
+
+def load_pkcs7(data: bytes) -> list[Cert]:
+    """The certificates of a PKCS#7 bundle (DER), as /.well-known/est/cacerts has it. Raises BadCertificate."""
+    try:
+        return [Cert(raw) for raw in pkcs7.load_der_pkcs7_certificates(data)]
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadCertificate("der", f"this is no PKCS#7 bundle of certificates: {error}") from error
 
 
 class Csr:

@@ -114,7 +114,10 @@ KEYS = ("P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A row of the table: flag `--name`, variable `ZITILITE_NAME`, key `name` in the file."""
+    """A row of the table: flag `--name`, variable `ZITILITE_NAME`, key `name` in the file.
+
+    `of_client` marks those of commands that talk to a controller elsewhere.
+    """
 
     name: str
     convert: Callable[[Any], Any]
@@ -122,6 +125,7 @@ class Setting:
     help: str
     repeatable: bool = False
     secret: bool = False
+    of_client: bool = False
 
     @property
     def flag(self) -> str:
@@ -178,8 +182,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("metrics", _choice("off", "on"), "off", "on: /metrics answers everybody, in the Prometheus text format"),
     Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
     Setting("log_format", _choice("text", "json"), "text", "text, or json for one JSON object a line"),
+    Setting(
+        "url",
+        str,
+        "",
+        "https://HOST[:PORT] of the controller a command talks to (default: that of --data)",
+        of_client=True,
+    ),
+    Setting("token", str, "", "API token for that", secret=True, of_client=True),
+    Setting("trust", _optional_path, "", "its CA certificates, PEM (default: those of the system)", of_client=True),
 )
 _BY_NAME = {s.name: s for s in SETTINGS}
+SERVER_NAMES = tuple(s.name for s in SETTINGS if not s.of_client)
 
 
 @dataclass(frozen=True)
@@ -227,11 +241,11 @@ def _is_host(name: str) -> bool:
     return True
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
-    """Give `parser` a flag for each setting (or only for `names`)."""
+def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = None, *, shown: bool = True) -> None:
+    """Give `parser` a flag for each setting (or only for `names`); `shown` False leaves them out of its help."""
     for s in SETTINGS:
         if names is None or s.name in names:
-            shown = f" (default: {s.default})" if s.default not in ("", None) else ""
+            default = f" (default: {s.default})" if s.default not in ("", None) else ""
             parser.add_argument(
                 s.flag,
                 dest=s.name,
@@ -239,7 +253,7 @@ def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = Non
                 metavar="…",
                 # Not None: a flag before the command must not be overwritten by its absence after it.
                 default=argparse.SUPPRESS,
-                help=f"{s.help}{shown} [{s.variable}]",
+                help=f"{s.help}{default} [{s.variable}]" if shown else argparse.SUPPRESS,
             )
 
 

@@ -43,6 +43,7 @@ from certificates import (
     load_cert,
     load_certs,
     load_csr,
+    load_pkcs7,
     printable,
     sha1,
     verify_chain,
@@ -67,6 +68,7 @@ __all__ = [
     "load_cert",
     "load_certs",
     "load_csr",
+    "load_pkcs7",
     "verify_chain",
 ]
 

@@ -147,6 +147,7 @@ def make_context(ctrl: Controller, req: Request, base: str) -> Context:
         raw=req.get_data(cache=False) if req.method != "HEAD" else b"",
         content_type=req.headers.get("Content-Type", ""),
         request_id=new_request_id(),
+        is_local="zitilite.local" in req.environ,
     )
 
 

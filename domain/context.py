@@ -56,6 +56,7 @@ class Context:
     """One request. `view` says what is being shown: list, detail or association.
 
     `access` are the claims of the access token that the caller came with; None for `zt-session`.
+    `is_local` marks a command on this machine that opened the data folder itself: no header can say so.
     """
 
     ctrl: Controller
@@ -74,6 +75,7 @@ class Context:
     access: dict[str, Any] | None = None
     request_id: str = ""
     view: str = ""
+    is_local: bool = False
 
     @property
     def is_management(self) -> bool:

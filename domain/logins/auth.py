@@ -77,11 +77,34 @@ def resolve(ctx: Context, *, partial: bool = False) -> None:
     Cookies are not looked at and requests do not prolong the session, both as recorded. With partial
     a session will do that lacks a second factor.
     """
+    if ctx.is_local:
+        _as_owner(ctx)
+        return
     token = ctx.headers.get("zt-session", "")
     session = _by_token(token) if token else _by_bearer(ctx)
     ctx.session, ctx.identity = session, session.identity
     if not partial and (session.totp_pending or not _signer_satisfied(ctx, session)):
         raise ApiError("UNAUTHORIZED", log=f"the session of '{session.identity.name}' lacks a second factor")
+
+
+def _as_owner(ctx: Context) -> None:
+    """A command on the data folder acts for the default administrator; its session is written nowhere."""
+    owner = Identity.select().where(Identity.is_default_admin).first()
+    if owner is None:
+        raise ApiError("UNAUTHORIZED", "nothing was set up in this data folder yet")
+    ctx.identity = owner
+    now = now_ms()
+    ctx.session = ApiSession(
+        id="local",
+        token="",
+        identity=owner,
+        authenticator="local",
+        ip_address="",
+        created_at=now,
+        updated_at=now,
+        last_activity_at=now,
+        expires_at=now + 60_000,
+    )
 
 
 def _by_token(token: str) -> ApiSession:

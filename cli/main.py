@@ -1,0 +1,127 @@
+"""The command line: what can be asked for, and how it ends.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong arguments or settings, 3 not found, 4 not allowed,
+5 the controller cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import shtab
+
+import config
+import pki
+import store
+from cli import device, nouns, output, upkeep
+from cli.transport import CommandError, Local, Remote, Transport
+from domain import setup
+from domain.context import VERSION
+
+# What every command understands that works on a data folder or on a controller elsewhere.
+CLIENT_SETTINGS = ("data", "config", "url", "token", "trust")
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What only app.py can do: serve until told to stop, and open the application on a data folder."""
+
+    set_up_logging: Callable[[config.Settings], None]
+    serve: Callable[[config.Settings], int]
+    local: Callable[[config.Settings], AbstractContextManager[Callable[..., Any]]]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; its settings are from the table in config.py."""
+    top = argparse.ArgumentParser(
+        prog="zitilite",
+        usage="zitilite [SETTINGS] COMMAND …",
+        description="An OpenZiti-compatible controller in one process, and the commands to look after it. "
+        "Without a command it starts; `zitilite run --help` shows its settings.",
+        epilog="Commands work on the data folder (--data) without a login, or with --url and --token on a "
+        "controller elsewhere. Exit codes: 0 done, 1 refused or failed, 2 wrong arguments or settings, "
+        "3 not found, 4 not allowed, 5 not reachable.",
+    )
+    top.add_argument("--version", action="version", version=f"zitilite {VERSION}")
+    config.add_flags(top, shown=False)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", prog="zitilite")
+    config.add_flags(commands.add_parser("run", help="start the controller (the default)"), config.SERVER_NAMES)
+    config.add_flags(
+        commands.add_parser("settings", help="print the effective settings and where each came from"),
+        config.SERVER_NAMES,
+    )
+    options = _options()
+    for noun in nouns.NOUNS:
+        verbs = commands.add_parser(noun.name, help=f"create, list, get, token, delete: {noun.path}").add_subparsers(
+            dest="verb", required=True, metavar="VERB"
+        )
+        nouns.add_verbs(noun, verbs, options)
+    upkeep.add_commands(commands, options)
+    device.add_commands(commands)
+    completion = commands.add_parser("completion", help="print the completion script of a shell")
+    completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+    return top
+
+
+def _options() -> argparse.ArgumentParser:
+    """What the commands that use the API have in common."""
+    options = argparse.ArgumentParser(add_help=False)
+    config.add_flags(options, CLIENT_SETTINGS)
+    options.add_argument("--output", "-o", choices=output.FORMATS, default="table", help="default: table")
+    return options
+
+
+@contextmanager
+def connect(settings: config.Settings, wiring: Wiring) -> Iterator[Transport]:
+    """The controller that the settings name: elsewhere by `url`, else the one of the data folder."""
+    if settings.url:
+        yield Remote(settings.url, settings.token, settings.trust)
+        return
+    with wiring.local(settings) as app:
+        yield Local(app)
+
+
+def perform(arguments: argparse.Namespace, settings: config.Settings, wiring: Wiring) -> int:
+    """Do what was asked for. Gives the exit code."""
+    if arguments.command in (None, "run"):
+        wiring.set_up_logging(settings)
+        return wiring.serve(settings)
+    if arguments.command == "settings":
+        return upkeep.show_settings(settings)
+    if arguments.command == "completion":
+        print(shtab.complete(parser(), arguments.shell))
+        return 0
+    if hasattr(arguments, "offline"):
+        return int(arguments.offline(settings, arguments) or 0)
+    with connect(settings, wiring) as api:
+        return int(arguments.act(api, arguments) or 0)
+
+
+def main(argv: Sequence[str] | None, wiring: Wiring) -> int:
+    """Run a command. Gives the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return perform(arguments, config.load(vars(arguments)), wiring)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except config.SettingError as e:
+        return _complain(e, 2)
+    except CommandError as e:
+        return _complain(e, e.exit_code)
+    except (store.StoreError, pki.PkiError, setup.SetupError, OSError) as e:
+        return _complain(e, 1)
+    except KeyboardInterrupt:
+        return _complain("stopped", 130)
+
+
+def _complain(problem: object, code: int) -> int:
+    print(f"zitilite: {problem}", file=sys.stderr)
+    return code

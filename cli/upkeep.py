@@ -1,0 +1,69 @@
+"""Commands that look after a controller: its settings, first start, administrators."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import config
+import store
+from cli import output
+from cli.transport import MANAGEMENT, Transport
+from domain import ids, setup
+from migrations import MIGRATIONS
+
+
+def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
+    """Give the parser these commands."""
+    admin = commands.add_parser("admin", help="administrators: create, reset-password")
+    verbs = admin.add_subparsers(dest="verb", required=True, metavar="VERB")
+    create = verbs.add_parser("create", help="make another administrator", parents=[options])
+    create.add_argument("name", help="its name, which is its login as well")
+    create.add_argument("--password", default="", help="5 to 100 characters (default: random, printed)")
+    create.set_defaults(act=create_admin)
+    reset = verbs.add_parser("reset-password", help="new password; unlocks, enables and ends sessions")
+    config.add_flags(reset, ("data", "config"))
+    reset.add_argument("--user", default="", help="login or name (default: the administrator of the first start)")
+    reset.add_argument("--password", default="", help="the new password (default: random, printed)")
+    reset.set_defaults(offline=reset_password)
+
+
+def show_settings(settings: config.Settings) -> int:
+    """Print each setting, its effective value and its source; of secrets only whether they are set."""
+    for s in config.SETTINGS:
+        value = settings.values[s.name]
+        if s.secret and value:
+            value = "(set)"
+        elif s.repeatable:
+            value = ", ".join(map(str, value))
+        print(f"{s.name:28} {'-' if value in ('', None) else value!s:28} {settings.sources[s.name]}")
+    return 0
+
+
+def create_admin(api: Transport, a: argparse.Namespace) -> None:
+    """Make an administrator that logs in with a password."""
+    password = a.password or ids.password()
+    body = {"name": a.name, "type": "Default", "isAdmin": True}
+    made = api.call("POST", f"{MANAGEMENT}/identities", body).checked().data
+    login = {"method": "updb", "identityId": made["id"], "username": a.name, "password": password}
+    answer = api.call("POST", f"{MANAGEMENT}/authenticators", login)
+    if answer.status >= 400:
+        # Half an administrator, without a login, is of no use to anybody.
+        api.call("DELETE", f"{MANAGEMENT}/identities/{made['id']}").checked()
+    answer.checked()
+    if a.output == "json":
+        output.as_json({"id": made["id"], "username": a.name, "password": password})
+    else:
+        print(f"user {a.name}  password {password}")
+
+
+def reset_password(settings: config.Settings, a: argparse.Namespace) -> None:
+    """Give an administrator a new password, and end the sessions that the old one made."""
+    if not (settings.data / "zitilite.db").exists():
+        raise setup.SetupError(f"{settings.data} holds no controller: name its folder with --data")
+    store.open_database(settings.data / "zitilite.db", MIGRATIONS)
+    try:
+        login, password = setup.reset_password(a.user, a.password)
+    finally:
+        store.close()
+    print(f"user {login}  password {password}")

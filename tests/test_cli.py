@@ -1,0 +1,197 @@
+"""The command line, as a person and as a script use it: on a data folder and on a controller elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import CA
+from tests.controllers import CLIENT, ROOT
+from tests.flows import certified, pending, read_chain, unique
+
+
+class Cli:
+    """The program on the data folder of a controller; `run` gives what came of it."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.folder, self.flags = folder, flags
+
+    def run(self, *words: object, code: int = 0, stdin: str = "") -> str:
+        """Run it and make sure how it ends; gives its output (standard error where it fails)."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("ZITILITE_")}
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "app.py"), *self.flags, *map(str, words)],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            input=stdin,
+            check=False,
+        )
+        assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stderr if code else done.stdout
+
+    def json(self, *words: object):
+        return json.loads(self.run(*words, "--output", "json"))
+
+
+@pytest.fixture
+def cli(controller, tmp_path) -> Cli:
+    return Cli(tmp_path, "--data", str(controller.data))
+
+
+def test_without_a_controller_it_says_what_to_name(tmp_path):
+    complaint = Cli(tmp_path).run("identity", "list", "--data", tmp_path / "none", code=1)
+    assert "holds no controller" in complaint
+    assert "--url" in complaint
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_identity_from_its_making_to_its_end(cli, api):
+    name = unique("box")
+    made = cli.json("identity", "create", name, "-a", "lab", "--tag", "site=plant-7", "--expires", "3h")
+    assert made["roleAttributes"] == ["lab"]
+    assert made["tags"] == {"site": "plant-7"}
+    assert name in cli.run("identity", "list", f'name = "{name}"')
+    assert [row["name"] for row in cli.json("identity", "list", f'name = "{name}"')] == [name]
+    assert cli.json("identity", "get", name)["id"] == made["id"]
+    assert cli.run("identity", "token", name).count(".") == 2
+    assert "is deleted" in cli.run("identity", "delete", name)
+    assert api.get(f"/identities/{made['id']}").status == 404
+
+
+def test_a_name_that_is_another_ones_id_does_not_lead_astray(cli, api):
+    first = api.create("/identities", {"name": unique(), "type": "Default", "isAdmin": False})
+    api.create("/identities", {"name": first, "type": "Default", "isAdmin": False})
+    assert cli.json("identity", "get", first)["id"] == first
+
+
+def test_a_token_as_the_only_output(cli):
+    assert cli.run("identity", "create", unique("box"), "--output", "jwt").strip().count(".") == 2
+    assert cli.run("router", "create", unique("router"), "--output", "jwt").strip().count(".") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["identity", "get", "nobody-there"], 3, "nobody-there"),
+        (["identity", "create", "x", "--method", "ottca"], 2, "--ca"),
+        (["identity", "list", "nosuch = 1"], 1, "unknown symbol"),
+        (["identity", "create", "x", "--expires", "soon"], 2, "like 3h"),
+        (["ca", "create", "x", "--cert", "missing.pem"], 2, "missing.pem"),
+        (["enroll", "missing.jwt"], 2, "missing.jwt"),
+        (["trust", "127.0.0.1:1"], 5, "cannot be reached"),
+        (["identity", "list", "--url", "https://127.0.0.1:1"], 5, "cannot be reached"),
+        (["identity", "list", "--url", "http://127.0.0.1:1"], 2, "https://"),
+        (["nonsense"], 2, "invalid choice"),
+    ],
+)
+def test_failures_have_codes_and_reasons(cli, words, code, why):
+    assert why in cli.run(*words, code=code)
+
+
+def test_a_ca_is_imported_verified_and_used_by_the_enroller(cli, controller, tmp_path):
+    """The whole way of an appliance vendor: import, prove, hand out the token, enroll a box."""
+    ca, name = CA.root("Plant 7"), unique("plant")
+    (tmp_path / "ca.pem").write_text(ca.pem)
+    made = cli.json("ca", "create", name, "--cert", "ca.pem", "-a", "plant", "--name-format", "[commonName]")
+    assert not made["isVerified"]
+    (tmp_path / "proof.pem").write_text(ca.leaf(made["verificationToken"]).pem)
+    assert "is verified" in cli.run("ca", "verify", name, "--cert", "proof.pem")
+    device = ca.leaf(unique("box"))
+    cert, key = device.write(tmp_path)
+    (tmp_path / "ca.jwt").write_text(cli.run("ca", "token", name))
+    assert "by ca" in cli.run("enroll", "ca.jwt", "--cert", cert, "--key", key, "--out", "box.json")
+    client = controller.api((cert, key)).on(CLIENT)
+    assert client.post("/authenticate", {}, params={"method": "cert"}).status == 200
+
+
+def test_enrolling_by_ott_writes_a_private_file_that_logs_in(cli, controller, api, tmp_path):
+    key, found = pending(api, "ott")
+    (tmp_path / "box.jwt").write_text(found["jwt"])
+    cli.run("enroll", "box.jwt")
+    file = tmp_path / "box.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    document = json.loads(file.read_text())
+    assert document["ztAPI"] == f"{controller.url}{CLIENT}"
+    parts = {name: text.removeprefix("pem:") for name, text in document["id"].items()}
+    (tmp_path / "c.pem").write_text(parts["cert"])
+    (tmp_path / "k.pem").write_text(parts["key"])
+    client = controller.api((tmp_path / "c.pem", tmp_path / "k.pem")).on(CLIENT)
+    session = client.post("/authenticate", {}, params={"method": "cert"}).ok()
+    assert session["identityId"] == key
+    assert read_chain(parts["cert"]).certificate.subject
+    assert "is there already" in cli.run("enroll", "box.jwt", code=2)
+
+
+def test_enrolling_by_password(cli, controller, api):
+    user = unique("user")
+    _, found = pending(api, "updb", user)
+    assert "needs a password" in cli.run("enroll", found["jwt"], code=2)
+    cli.run("enroll", found["jwt"], "--password", "a long password")
+    controller.api().on(CLIENT).login(user, "a long password")
+
+
+def test_a_token_of_another_controller_is_not_sent_anywhere(cli, make_controller, api):
+    """The signature is checked against what the issuer's address serves, before anything is sent."""
+    other = make_controller()
+    _, found = pending(other.admin(), "ott")
+    header, claims, _ = found["jwt"].split(".")
+    _, ours = pending(api, "ott")
+    forged = ".".join([header, claims, ours["jwt"].split(".")[2]])
+    assert "was not signed by" in cli.run("enroll", forged, code=1)
+
+
+def test_trust_shows_the_root_and_writes_the_bundle(cli, controller, tmp_path):
+    shown = cli.run("trust", f"127.0.0.1:{controller.port}", "--out", "roots.pem")
+    assert "SHA-256" in shown
+    assert (tmp_path / "roots.pem").read_text() == controller.ca_pem()
+
+
+def test_an_untrusted_controller_is_named_with_the_way_out(cli, controller):
+    complaint = cli.run("identity", "list", "--url", controller.url, "--token", "x", code=5)
+    assert "zitilite trust 127.0.0.1" in complaint
+
+
+def test_another_administrator(cli, controller):
+    made = cli.json("admin", "create", unique("boss"))
+    controller.api().login(made["username"], made["password"])
+
+
+def test_half_an_administrator_is_not_left_behind(cli, api):
+    """Where the login's name is taken, there is no identity afterwards that nobody can log in to."""
+    name = unique("boss")
+    first = cli.json("admin", "create", name)
+    api.patch(f"/identities/{first['id']}", {"name": unique()}).ok()
+    assert name in cli.run("admin", "create", name, code=1)
+    assert api.get("/identities", filter=f'name = "{name}"').data == []
+
+
+def test_completion_is_a_script_that_the_shell_takes(cli, tmp_path):
+    (tmp_path / "zitilite.sh").write_text(cli.run("completion", "bash"))
+    subprocess.run(["bash", "-n", "zitilite.sh"], cwd=tmp_path, check=True)
+
+
+def test_no_header_makes_a_caller_local(controller, api):
+    """The mark of a command on the data folder is set inside the process, where no request reaches."""
+    for header in ("zitilite.local", "zitilite-local", "HTTP_zitilite.local"):
+        answer = controller.api().on("/edge/management/v1").call("GET", "/identities", headers={header: "1"})
+        assert answer.status == 401
+
+
+def test_commands_do_not_disturb_a_running_controller(cli, controller, api, tmp_path):
+    """They open the same files: certificates stay as they are, sessions go on."""
+    before = controller.ca_pem()
+    _, issued, _ = certified(controller, api, tmp_path)
+    cli.run("identity", "list")
+    assert controller.ca_pem() == before
+    assert api.get("/version").status == 200
+    assert issued.certificate.not_valid_after_utc
