@@ -147,6 +147,26 @@ def run(settings: config.Settings) -> int:
     return 0
 
 
+def init(settings: config.Settings) -> int:
+    """Do what the first start does, without serving. Raises SetupError where that was done before."""
+    folder: Path = settings.data
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = store.FolderLock(folder)
+    try:
+        open_store(folder)
+        if not setup.is_new():
+            raise setup.SetupError(f"{folder.resolve()} holds a controller already")
+        password = setup.first_start(settings.admin_user, settings.admin_password)
+        addresses = settings.advertised(settings.listen.port)
+        authority = open_authority(settings, folder / "pki", [a.host for a in addresses])
+        setup.note_addresses(addresses)
+        _announce(settings, make_controller(settings, authority, addresses), folder, password)
+    finally:
+        store.close()
+        lock.release()
+    return 0
+
+
 def make_controller(settings: config.Settings, authority: pki.Authority, addresses: Sequence[Address]) -> Controller:
     """The services that requests work with."""
     return Controller(
@@ -201,6 +221,9 @@ def _announce(settings: config.Settings, ctrl: Controller, folder: Path, passwor
     print(f"zitilite {VERSION}")
     print(f"console   {ctrl.url}/")
     print(f"data      {folder.resolve()}")
+    for root in ctrl.authority.bundle:
+        if root.is_self_signed:
+            print(f"root CA   SHA-256 {root.sha256}")
     if password and not settings.admin_password:
         print(f"admin     user {settings.admin_user}  password {password}  (shown only now)")
     sys.stdout.flush()
@@ -299,7 +322,7 @@ def set_up_logging(settings: config.Settings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code (cli/main.py)."""
-    return cli.main(argv, cli.Wiring(set_up_logging, run, local))
+    return cli.main(argv, cli.Wiring(set_up_logging, run, init, local))
 
 
 if __name__ == "__main__":

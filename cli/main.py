@@ -30,10 +30,11 @@ CLIENT_SETTINGS = ("data", "config", "url", "token", "trust")
 
 @dataclass(frozen=True)
 class Wiring:
-    """What only app.py can do: serve until told to stop, and open the application on a data folder."""
+    """What only app.py can do: serve until told to stop, set up, open the application on a data folder."""
 
     set_up_logging: Callable[[config.Settings], None]
     serve: Callable[[config.Settings], int]
+    init: Callable[[config.Settings], int]
     local: Callable[[config.Settings], AbstractContextManager[Callable[..., Any]]]
 
 
@@ -54,6 +55,10 @@ def parser() -> argparse.ArgumentParser:
     config.add_flags(commands.add_parser("run", help="start the controller (the default)"), config.SERVER_NAMES)
     config.add_flags(
         commands.add_parser("settings", help="print the effective settings and where each came from"),
+        config.SERVER_NAMES,
+    )
+    config.add_flags(
+        commands.add_parser("init", help="first start without serving: folder, keys, database, administrator"),
         config.SERVER_NAMES,
     )
     options = _options()
@@ -92,6 +97,9 @@ def perform(arguments: argparse.Namespace, settings: config.Settings, wiring: Wi
     if arguments.command in (None, "run"):
         wiring.set_up_logging(settings)
         return wiring.serve(settings)
+    if arguments.command == "init":
+        wiring.set_up_logging(settings)
+        return wiring.init(settings)
     if arguments.command == "settings":
         return upkeep.show_settings(settings)
     if arguments.command == "completion":

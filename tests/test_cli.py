@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tokens
 from tests.certificates import CA
 from tests.controllers import CLIENT, ROOT
 from tests.flows import certified, pending, read_chain, unique
@@ -195,3 +196,15 @@ def test_commands_do_not_disturb_a_running_controller(cli, controller, api, tmp_
     assert controller.ca_pem() == before
     assert api.get("/version").status == 200
     assert issued.certificate.not_valid_after_utc
+
+
+def test_the_first_start_without_serving(tmp_path):
+    """`init` makes all that `run` would, once, and says what to keep."""
+    cli = Cli(tmp_path, "--data", "fresh")
+    shown = cli.run("init", "--advertise", "ziti.lab.example", "--listen", "127.0.0.1:2280")
+    assert "console   https://ziti.lab.example:2280/" in shown
+    assert "password" in shown
+    assert "root CA   SHA-256" in shown
+    assert "already" in cli.run("init", code=1)
+    token = cli.run("identity", "create", "box", "--output", "jwt").strip()
+    assert tokens.peek(token)[1]["iss"] == "https://ziti.lab.example:2280"

@@ -1,0 +1,7 @@
+"""`python -m zitilite`."""
+
+import sys
+
+from zitilite import main
+
+sys.exit(main())
