@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import signal
 import ssl
 import sys
@@ -322,6 +323,7 @@ def set_up_logging(settings: config.Settings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code (cli/main.py)."""
+    multiprocessing.freeze_support()  # the bench starts processes of its own, in the binary, too
     return cli.main(argv, cli.Wiring(set_up_logging, run, init, local))
 
 

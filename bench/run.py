@@ -1,15 +1,14 @@
-"""Measure a controller of this checkout, each figure beside what the machine can do in the same run.
+"""Measure a fresh controller, each figure beside what the machine can do in the same run.
 
-    python bench/run.py [--count 300] [--json FILE]
+    zitilite bench [--count 300] [--json FILE]
 
-Starts a fresh controller on loopback, drives it from child processes of its own and prints a table. Rates
+Starts it on loopback, drives it from child processes of its own and prints a table. Rates
 depend on the machine and on what else runs there; the server's CPU time per operation is the figure that
 noise touches least, and the ratio to a limit is what to compare between machines.
 """
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
@@ -44,6 +43,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # --- a controller of our own
 
 
+def program() -> list[str]:
+    """The command that starts this same program: the binary itself where it is one."""
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, str(ROOT / "app.py")]
+
+
 class Server:
     """A fresh controller on a free port; `cpu()` is the CPU time it has used, in seconds."""
 
@@ -54,7 +58,7 @@ class Server:
     def start(self) -> float:
         began = time.perf_counter()
         flags = ["--data", str(self.folder), "--listen", "127.0.0.1:0", "--admin-password", PASSWORD]
-        command = [sys.executable, str(ROOT / "app.py"), *flags, "--log-level", "warning"]
+        command = [*program(), *flags, "--log-level", "warning"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -343,17 +347,10 @@ def show(result: dict[str, Any]) -> None:
     )
 
 
-def main() -> int:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--count", type=int, default=300, help="identities to create and enroll")
-    p.add_argument("--json", type=Path, help="write the figures to a file as well")
-    o = p.parse_args()
-    result = run(o.count)
+def main(count: int, file: Path | None) -> int:
+    """Measure, print the table, write the figures to a file as well where one is named."""
+    result = run(count)
     show(result)
-    if o.json:
-        o.json.write_text(json.dumps(result, indent=1) + "\n")
+    if file:
+        file.write_text(json.dumps(result, indent=1) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import config
@@ -26,6 +27,10 @@ def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
     reset.add_argument("--user", default="", help="login or name (default: the administrator of the first start)")
     reset.add_argument("--password", default="", help="the new password (default: random, printed)")
     reset.set_defaults(offline=reset_password)
+    bench = commands.add_parser("bench", help="measure a fresh controller on this machine")
+    bench.add_argument("--count", type=int, default=300, help="identities to create and enroll (default: 300)")
+    bench.add_argument("--json", type=Path, default=None, help="write the figures to a file as well")
+    bench.set_defaults(offline=run_bench)
 
 
 def show_settings(settings: config.Settings) -> int:
@@ -67,3 +72,10 @@ def reset_password(settings: config.Settings, a: argparse.Namespace) -> None:
     finally:
         store.close()
     print(f"user {login}  password {password}")
+
+
+def run_bench(settings: config.Settings, a: argparse.Namespace) -> int:
+    """Measure, each figure beside what the machine can do in the same run."""
+    from bench import run  # noqa: PLC0415 - nothing else needs what it imports
+
+    return run.main(a.count, a.json)

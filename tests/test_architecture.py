@@ -27,7 +27,7 @@ BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config"]
 ARROWS = {
     "app": ["*"],
     "cli": [],
-    "cli.*": ["cli", "cli.*", "domain", "domain.*", *WIRE, *BELOW_DOMAIN, "migrations"],
+    "cli.*": ["cli", "cli.*", "domain", "domain.*", *WIRE, *BELOW_DOMAIN, "migrations", "bench", "bench.*"],
     "wire": [],
     "wire.filter_*": ["wire.filters", "wire.filter_sql"],
     "wire.*": [],
