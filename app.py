@@ -40,6 +40,7 @@ from domain import (
     token_enrollment,
 )
 from domain.context import VERSION, Controller
+from domain.enrolling import client as enrolling
 from domain.logins import auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
 from domain.network import fabric, posture, posture_checks, routers, services, sessions
@@ -56,6 +57,7 @@ MODULES = (
     identities,
     authenticators,
     enrollment,
+    enrolling,
     token_enrollment,
     cas,
     routers,

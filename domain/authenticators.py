@@ -13,6 +13,7 @@ import pki
 import store
 from domain import cas, enrollment, ids, policies
 from domain.context import Context
+from domain.enrolling import spending
 from domain.logins import auth, credentials
 from models import ApiSession, Authenticator, Ca, Identity
 from wire.errors import ApiError, field_error, invalid_field, not_found
@@ -135,7 +136,7 @@ def _add_pem(ctx: Context, identity: Identity, key: str, pem: str) -> None:
         if ca is None:
             reason = f"certificate {leaf.subject} [{leaf.fingerprint}] did not verify against any known CA"
             raise field_error("certPem", reason, pem)
-    enrollment.add_certificate(identity.id, leaf, pem, ca=ca, key=key)
+    spending.add_certificate(identity.id, leaf, pem, ca=ca, key=key)
 
 
 def put(ctx: Context, id: str) -> Any:
@@ -188,7 +189,7 @@ def re_enroll(ctx: Context, id: str) -> Result:
     if ms <= now_ms():
         raise invalid_field("expiresAt", enrollment.go_time(ms), "expiresAt must be in the future")
     method = "updb" if row.method == "updb" else "ott"
-    enrollment.replace_authenticator(row.identity_id, row.method)
+    spending.replace_authenticator(row.identity_id, row.method)
     enrollment.discard(row.identity_id, method)
     e = enrollment.add(ctx, method, identity=row.identity, username=row.updb_username, expires_at=ms)
     return Result({"_links": links("enrollments", e.id), "id": e.id}, status=201)
@@ -265,7 +266,7 @@ def extend_certificate(ctx: Context, id: str) -> Any:
     """POST /current-identity/authenticators/{id}/extend: a new certificate; the old one works until it is verified."""
     row = _renewable(ctx, id)
     _require_certificate(ctx, row)
-    csr = enrollment.read_csr(ctx.body["clientCertCsr"])
+    csr = spending.read_csr(ctx.body["clientCertCsr"])
     authority = ctx.ctrl.authority
     cert = authority.issue_identity(csr, row.identity_id)
     pem = authority.chain_pem(cert)

@@ -11,9 +11,10 @@ from typing import Any
 
 import store
 import tokens
-from domain import enrollment, ids, names, roles
+from domain import ids, names, roles
 from domain.context import Context
 from domain.controllers import own_entry
+from domain.enrolling import spending
 from domain.logins import signers
 from models import ExternalJwtSigner, Identity
 from wire.errors import ApiError, field_error
@@ -42,13 +43,13 @@ def enroll(ctx: Context) -> Any:
     answer: dict[str, Any] = {"controllers": [own_entry(ctx)]}
     cert = pem = None
     if csr:
-        cert = ctx.ctrl.authority.issue_identity(enrollment.read_csr(csr), key)
+        cert = ctx.ctrl.authority.issue_identity(spending.read_csr(csr), key)
         pem = ctx.ctrl.authority.chain_pem(cert)
         answer |= {"ca": ctx.ctrl.authority.ca_pem(), "cert": pem}
     with store.write():
         _add_identity(key, name, verified)
         if cert is not None and pem is not None:
-            enrollment.add_certificate(key, cert, pem)
+            spending.add_certificate(key, cert, pem)
     log.info("identity %s enrolled by a token of signer '%s'", key, signer.name)
     return answer
 
