@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pki
 import store
-from domain import cas, ids, names, policies, roles
+from domain import administrators, cas, ids, names, policies, roles
 from domain.context import Context
 from domain.controllers import own_entry
 from domain.logins import auth, credentials
@@ -144,7 +144,7 @@ def scope(ctx: Context) -> Any:
     """A token of an administrator's identity is the administrator: others do not see it."""
     if ctx.is_admin:
         return None
-    admins = Identity.select(Identity.id).where(Identity.is_admin | Identity.is_default_admin)
+    admins = Identity.select(Identity.id).where(administrators.protected(ctx))
     return Enrollment.identity.is_null() | Enrollment.identity.not_in(admins)
 
 
@@ -221,7 +221,7 @@ def _check_login_name(name: str) -> None:
 
 def guard_admin(ctx: Context, identity: Identity) -> None:
     """Only a full administrator may make tokens for an administrator: a token is a take-over."""
-    if (identity.is_admin or identity.is_default_admin) and not ctx.is_admin:
+    if administrators.is_protected(ctx, identity):
         raise ApiError("UNAUTHORIZED", log=f"only an administrator may enroll the administrator '{identity.name}'")
 
 
