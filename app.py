@@ -41,7 +41,7 @@ from domain import (
 )
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
-from domain.logins import auth, mfa, oidc, session_certificates
+from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
 from domain.network import fabric, posture, posture_checks, routers, services, sessions
 from migrations import MIGRATIONS
@@ -52,6 +52,7 @@ MODULES = (
     roots,
     auth,
     mfa,
+    api_tokens,
     session_certificates,
     oidc,
     identities,

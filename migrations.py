@@ -20,11 +20,18 @@ _V1 = (
     '"service_hosting_costs" TEXT NOT NULL, "service_hosting_precedences" TEXT NOT NULL, '
     '"permissions" TEXT NOT NULL, "role_attributes" TEXT NOT NULL, "env_info" TEXT NOT NULL, '
     '"sdk_info" TEXT NOT NULL, "disabled_at" INTEGER, "disabled_until" INTEGER, "failed_logins" '
-    'INTEGER NOT NULL, "ca" TEXT, FOREIGN KEY ("auth_policy_id") REFERENCES "auth_policy" ("id") ON '
-    "DELETE RESTRICT)",
+    'INTEGER NOT NULL, "ca" TEXT, "last_seen_at" INTEGER, "is_enrolled" INTEGER NOT NULL, '
+    '"token_expires_at" INTEGER, "cert_expires_at" INTEGER, FOREIGN KEY ("auth_policy_id") REFERENCES '
+    '"auth_policy" ("id") ON DELETE RESTRICT)',
     'CREATE UNIQUE INDEX "identity_name" ON "identity" ("name")',
     'CREATE UNIQUE INDEX "identity_external_id" ON "identity" ("external_id")',
     'CREATE INDEX "identity_auth_policy_id" ON "identity" ("auth_policy_id")',
+    'CREATE INDEX "identity_last_seen_at" ON "identity" ("last_seen_at")',
+    'CREATE INDEX "identity_token_expires_at" ON "identity" ("token_expires_at")',
+    'CREATE INDEX "identity_cert_expires_at" ON "identity" ("cert_expires_at")',
+    'CREATE INDEX "identity_type_disabled_at_disabled_until_is_enrolled_tok_05dd778" ON "identity" '
+    '("type", "disabled_at", "disabled_until", "is_enrolled", "token_expires_at", "cert_expires_at", '
+    '"external_id", "id")',
     'CREATE TABLE "identity_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, PRIMARY '
     'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "identity" ("id") ON DELETE '
     "CASCADE) WITHOUT ROWID",
@@ -55,13 +62,28 @@ _V1 = (
     'CREATE UNIQUE INDEX "authenticator_cert_fingerprint" ON "authenticator" ("cert_fingerprint")',
     'CREATE INDEX "authenticator_ca_id" ON "authenticator" ("ca_id")',
     'CREATE UNIQUE INDEX "authenticator_identity_id_method" ON "authenticator" ("identity_id", "method")',
+    'CREATE TRIGGER "authenticator_insert_identity" AFTER INSERT ON "authenticator" WHEN '
+    'NEW."identity_id" IS NOT NULL BEGIN UPDATE "identity" SET "is_enrolled" = EXISTS (SELECT 1 FROM '
+    '"authenticator" WHERE "identity_id" = NEW."identity_id"), "cert_expires_at" = (SELECT '
+    'MAX("cert_expires_at") FROM "authenticator" WHERE "identity_id" = NEW."identity_id") WHERE "id" '
+    '= NEW."identity_id"; END',
+    'CREATE TRIGGER "authenticator_update_identity" AFTER UPDATE OF "cert_expires_at" ON '
+    '"authenticator" WHEN NEW."identity_id" IS NOT NULL BEGIN UPDATE "identity" SET "is_enrolled" = '
+    'EXISTS (SELECT 1 FROM "authenticator" WHERE "identity_id" = NEW."identity_id"), '
+    '"cert_expires_at" = (SELECT MAX("cert_expires_at") FROM "authenticator" WHERE "identity_id" = '
+    'NEW."identity_id") WHERE "id" = NEW."identity_id"; END',
+    'CREATE TRIGGER "authenticator_delete_identity" AFTER DELETE ON "authenticator" WHEN '
+    'OLD."identity_id" IS NOT NULL BEGIN UPDATE "identity" SET "is_enrolled" = EXISTS (SELECT 1 FROM '
+    '"authenticator" WHERE "identity_id" = OLD."identity_id"), "cert_expires_at" = (SELECT '
+    'MAX("cert_expires_at") FROM "authenticator" WHERE "identity_id" = OLD."identity_id") WHERE "id" '
+    '= OLD."identity_id"; END',
     'CREATE TABLE "router" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "kind" TEXT '
     'NOT NULL, "name" TEXT NOT NULL, "cost" INTEGER NOT NULL, "no_traversal" INTEGER NOT NULL, '
     '"disabled" INTEGER NOT NULL, "app_data" TEXT NOT NULL, "configs" TEXT NOT NULL, '
     '"ctrl_chan_listeners" TEXT, "role_attributes" TEXT NOT NULL, "is_tunneler_enabled" INTEGER NOT '
     'NULL, "is_verified" INTEGER NOT NULL, "fingerprint" TEXT, "cert_pem" TEXT, "cert_expires_at" '
-    "INTEGER)",
+    'INTEGER, "last_seen_at" INTEGER, "token_expires_at" INTEGER)',
     'CREATE UNIQUE INDEX "router_name" ON "router" ("name")',
     'CREATE UNIQUE INDEX "router_fingerprint" ON "router" ("fingerprint")',
     'CREATE TABLE "router_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, PRIMARY '
@@ -79,6 +101,26 @@ _V1 = (
     'CREATE UNIQUE INDEX "enrollment_router_id" ON "enrollment" ("router_id")',
     'CREATE INDEX "enrollment_ca_id" ON "enrollment" ("ca_id")',
     'CREATE UNIQUE INDEX "enrollment_identity_id_method" ON "enrollment" ("identity_id", "method")',
+    'CREATE TRIGGER "enrollment_insert_identity" AFTER INSERT ON "enrollment" WHEN NEW."identity_id" '
+    'IS NOT NULL BEGIN UPDATE "identity" SET "token_expires_at" = (SELECT MAX("expires_at") FROM '
+    '"enrollment" WHERE "identity_id" = NEW."identity_id") WHERE "id" = NEW."identity_id"; END',
+    'CREATE TRIGGER "enrollment_insert_router" AFTER INSERT ON "enrollment" WHEN NEW."router_id" IS '
+    'NOT NULL BEGIN UPDATE "router" SET "token_expires_at" = (SELECT MAX("expires_at") FROM '
+    '"enrollment" WHERE "router_id" = NEW."router_id") WHERE "id" = NEW."router_id"; END',
+    'CREATE TRIGGER "enrollment_update_identity" AFTER UPDATE OF "expires_at" ON "enrollment" WHEN '
+    'NEW."identity_id" IS NOT NULL BEGIN UPDATE "identity" SET "token_expires_at" = (SELECT '
+    'MAX("expires_at") FROM "enrollment" WHERE "identity_id" = NEW."identity_id") WHERE "id" = '
+    'NEW."identity_id"; END',
+    'CREATE TRIGGER "enrollment_update_router" AFTER UPDATE OF "expires_at" ON "enrollment" WHEN '
+    'NEW."router_id" IS NOT NULL BEGIN UPDATE "router" SET "token_expires_at" = (SELECT '
+    'MAX("expires_at") FROM "enrollment" WHERE "router_id" = NEW."router_id") WHERE "id" = '
+    'NEW."router_id"; END',
+    'CREATE TRIGGER "enrollment_delete_identity" AFTER DELETE ON "enrollment" WHEN OLD."identity_id" '
+    'IS NOT NULL BEGIN UPDATE "identity" SET "token_expires_at" = (SELECT MAX("expires_at") FROM '
+    '"enrollment" WHERE "identity_id" = OLD."identity_id") WHERE "id" = OLD."identity_id"; END',
+    'CREATE TRIGGER "enrollment_delete_router" AFTER DELETE ON "enrollment" WHEN OLD."router_id" IS '
+    'NOT NULL BEGIN UPDATE "router" SET "token_expires_at" = (SELECT MAX("expires_at") FROM '
+    '"enrollment" WHERE "router_id" = OLD."router_id") WHERE "id" = OLD."router_id"; END',
     'CREATE TABLE "api_session" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "token" TEXT '
     'NOT NULL, "identity_id" TEXT NOT NULL, "authenticator" TEXT NOT NULL, "ca" TEXT, "ip_address" '
@@ -226,6 +268,15 @@ _V1 = (
     'CREATE TABLE "revocation" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "type" TEXT '
     'NOT NULL, "expires_at" INTEGER NOT NULL)',
+    'CREATE TABLE "api_token" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "name" TEXT '
+    'NOT NULL, "scope" TEXT NOT NULL, "identity_id" TEXT NOT NULL, "hash" TEXT NOT NULL, "prefix" '
+    'TEXT NOT NULL, "expires_at" INTEGER NOT NULL, "last_used_at" INTEGER, "last_used_from" TEXT, '
+    '"created_by" TEXT NOT NULL, FOREIGN KEY ("identity_id") REFERENCES "identity" ("id") ON DELETE '
+    "CASCADE)",
+    'CREATE UNIQUE INDEX "api_token_name" ON "api_token" ("name")',
+    'CREATE INDEX "api_token_identity_id" ON "api_token" ("identity_id")',
+    'CREATE UNIQUE INDEX "api_token_hash" ON "api_token" ("hash")',
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)

@@ -37,6 +37,37 @@ class Base(pw.Model):
         legacy_table_names = False
 
 
+class Watched:
+    """A table whose changes are noted in columns of others, by triggers, whoever makes them."""
+
+    triggers: tuple[str, ...] = ()
+
+    @classmethod
+    def create_table(cls, safe: bool = True, **options: Any) -> None:  # noqa: FBT001, FBT002 - as peewee's own
+        """Make the table, its indexes and its triggers."""
+        model: Any = super()
+        model.create_table(safe=safe, **options)
+        for statement in cls.triggers:
+            cls._meta.database.execute_sql(statement)  # type: ignore[attr-defined]
+
+
+def _noting(table: str, columns: str, notes: dict[str, str]) -> tuple[str, ...]:
+    """Triggers that keep columns of other tables right when rows of `table` come, change or go.
+
+    columns: an update of any of these counts. notes: owner's table -> its columns as SQL, `{id}` is the owner.
+    """
+    found = []
+    for event, row in (("INSERT", "NEW"), (f"UPDATE OF {columns}", "NEW"), ("DELETE", "OLD")):
+        for owner, sets in notes.items():
+            name = f"{table}_{event.split()[0].lower()}_{owner}"
+            key = f'{row}."{owner}_id"'
+            found.append(
+                f'CREATE TRIGGER "{name}" AFTER {event} ON "{table}" WHEN {key} IS NOT NULL '  # noqa: S608 - our names
+                f'BEGIN UPDATE "{owner}" SET {sets.format(id=key)} WHERE "id" = {key}; END'
+            )
+    return tuple(found)
+
+
 class Meta(Base):
     """Facts about this installation, such as its instance id and trust domain."""
 
@@ -84,6 +115,28 @@ class Identity(Entity):
     disabled_until = pw.BigIntegerField(null=True)
     failed_logins = pw.IntegerField(default=0)
     ca = pw.TextField(null=True)
+    last_seen_at = pw.BigIntegerField(null=True, index=True)
+    # Kept by the triggers of Enrollment and Authenticator, so that lists by state are one pass over an index.
+    is_enrolled = pw.BooleanField(default=False)
+    token_expires_at = pw.BigIntegerField(null=True, index=True)
+    cert_expires_at = pw.BigIntegerField(null=True, index=True)
+
+    class Meta:
+        indexes = (
+            (
+                (
+                    "type",
+                    "disabled_at",
+                    "disabled_until",
+                    "is_enrolled",
+                    "token_expires_at",
+                    "cert_expires_at",
+                    "external_id",
+                    "id",
+                ),
+                False,
+            ),
+        )
 
 
 class IdentityAttribute(Base):
@@ -121,8 +174,17 @@ class NameCounter(Base):
     last = pw.IntegerField()
 
 
-class Authenticator(Entity):
+class Authenticator(Watched, Entity):
     """A password (updb) or a certificate (cert) of an identity."""
+
+    triggers = _noting(
+        "authenticator",
+        '"cert_expires_at"',
+        {
+            "identity": '"is_enrolled" = EXISTS (SELECT 1 FROM "authenticator" WHERE "identity_id" = {id}), '
+            '"cert_expires_at" = (SELECT MAX("cert_expires_at") FROM "authenticator" WHERE "identity_id" = {id})'
+        },
+    )
 
     identity = pw.ForeignKeyField(Identity, on_delete="CASCADE")
     method = pw.TextField()
@@ -163,6 +225,9 @@ class Router(Entity):
     fingerprint = pw.TextField(null=True, unique=True)
     cert_pem = pw.TextField(null=True)
     cert_expires_at = pw.BigIntegerField(null=True)
+    last_seen_at = pw.BigIntegerField(null=True)
+    # Kept by the triggers of Enrollment.
+    token_expires_at = pw.BigIntegerField(null=True)
 
 
 class RouterAttribute(Base):
@@ -177,11 +242,20 @@ class RouterAttribute(Base):
         without_rowid = True
 
 
-class Enrollment(Entity):
+class Enrollment(Watched, Entity):
     """A pending enrollment. It is deleted in the transaction that spends its token.
 
     The JWT is not stored: it is derived from this row, the advertised address and the server's key.
     """
+
+    triggers = _noting(
+        "enrollment",
+        '"expires_at"',
+        {
+            "identity": '"token_expires_at" = (SELECT MAX("expires_at") FROM "enrollment" WHERE "identity_id" = {id})',
+            "router": '"token_expires_at" = (SELECT MAX("expires_at") FROM "enrollment" WHERE "router_id" = {id})',
+        },
+    )
 
     method = pw.TextField()
     token = pw.TextField(unique=True)
@@ -507,6 +581,20 @@ class Revocation(Entity):
     expires_at = pw.BigIntegerField()
 
 
+class ApiToken(Entity):
+    """A named key for scripts: only the SHA-256 of its text is kept. Whoever owns it is the one who acts."""
+
+    name = pw.TextField(unique=True)
+    scope = pw.TextField()
+    identity = pw.ForeignKeyField(Identity, on_delete="CASCADE")
+    hash = pw.TextField(unique=True)
+    prefix = pw.TextField()
+    expires_at = pw.BigIntegerField()
+    last_used_at = pw.BigIntegerField(null=True)
+    last_used_from = pw.TextField(null=True)
+    created_by = pw.TextField()
+
+
 TABLES: tuple[type[Base], ...] = (
     Meta,
     AuthPolicy,
@@ -543,4 +631,5 @@ TABLES: tuple[type[Base], ...] = (
     FailedServiceRequest,
     ControllerSetting,
     Revocation,
+    ApiToken,
 )

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -22,7 +22,7 @@ from werkzeug.routing import Rule
 import store
 from api import schemas
 from domain.context import API_VERSION, Context, Controller
-from domain.logins import auth
+from domain.logins import auth, scopes
 from wire.errors import ApiError, field_error
 from wire.resource import CLIENT, JSON_TYPE, MANAGEMENT, OWN, Action, Param, Result
 
@@ -103,17 +103,21 @@ class Operation:
             result = self._answer(ctx, ids)
         except ApiError as e:
             return error_response(ctx.request_id, e)
+        if ctx.scope == scopes.READ:
+            result = _redacted(result)
         return success_response(result)
 
     def _answer(self, ctx: Context, ids: dict[str, str]) -> Any:
         action = self.action
         if action.permission != "public":
             auth.resolve(ctx, partial=action.permission == "partial")
+        if ctx.api_token is not None and not scopes.permits(ctx.scope, action, ctx.base):
+            raise scopes.refused(ctx.api_token.name, ctx.scope, action)
         if action.check_accept:
             check_accept(ctx.headers.get("Accept", ""), action.produces)
         self._read_body(ctx)
         self._read_query(ctx)
-        require(ctx, action.permission)
+        require(ctx, action)
         if not action.write:
             return action.fn(ctx, **ids)
         with store.write():
@@ -156,11 +160,12 @@ def new_request_id() -> str:
     return secrets.token_urlsafe(7)[:9].replace("_", ".")
 
 
-def require(ctx: Context, permission: str) -> None:
+def require(ctx: Context, action: Action) -> None:
     """Raise UNAUTHORIZED unless the caller may do this."""
+    permission = action.permission
     if permission in ("public", "session", "partial"):
         return
-    allowed = ctx.is_admin if permission == "admin" else ctx.allows(permission)
+    allowed = ctx.owner_is_admin if permission == "admin" else ctx.allows(permission)
     if not allowed:
         raise ApiError("UNAUTHORIZED", log=f"needs permission {permission}")
 
@@ -212,6 +217,13 @@ def check_param(p: Param, query: Any) -> None:
 
 def _is_int64(text: str) -> bool:
     return bool(re.fullmatch(r"[+-]?\d{1,19}", text)) and -(2**63) <= int(text) < 2**63
+
+
+def _redacted(result: Any) -> Any:
+    """What an API token of scope `read` gets to see of an answer."""
+    if isinstance(result, Result):
+        return replace(result, data=scopes.without_secrets(result.data))
+    return scopes.without_secrets(result)
 
 
 def success_response(result: Any) -> Response:

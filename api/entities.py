@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from api import runtime
-from domain import authenticators, cas, enrollment, identities, ids, policies, roles
+from domain import administrators, authenticators, cas, enrollment, identities, ids, policies, roles
 from domain.logins import auth, session_certificates, signers
 from domain.network import routers, services, terminators
 from models import (
@@ -325,6 +325,7 @@ ENTITIES: tuple[Entity, ...] = (
             "type": Symbol("string", Identity.type),
             "authPolicyId": Symbol("string", Identity.auth_policy),
         },
+        scope=administrators.visible,
         before_save=identities.before_save,
         after_save=identities.after_save,
         before_delete=identities.before_delete,

@@ -20,6 +20,7 @@ import store
 from api import schemas
 from domain import roles
 from domain.context import Context
+from domain.logins import scopes
 from prepared import by_id, insert
 from wire import filter_sql, filters
 from wire.errors import ApiError, field_error, not_found
@@ -136,16 +137,29 @@ def page_of(ctx: Context, entity: Entity) -> Page:
         base = roles.by_filter(entity.side, ctx.query.getlist("roleFilter"), ctx.query.get("roleSemantic", "AllOf"))
     else:
         base = None
+    resolve = _resolver(ctx, shape)
     try:
         query = filters.parse(ctx.query.get("filter", ""))
         if query.where is not None:
-            where = filter_sql.compile_where(query.where, shape.resolve)
-        order = filter_sql.compile_sort(query.sort, shape.resolve)
+            where = filter_sql.compile_where(query.where, resolve)
+        order = filter_sql.compile_sort(query.sort, resolve)
     except FilterError as e:
         raise ApiError("INVALID_FILTER", str(e)) from None
     limit = limit if query.limit is None else query.limit
     offset = offset if query.skip is None else query.skip
     return Page([c for c in (base, where) if c is not None], order, _limit(limit), max(offset, 0))
+
+
+def _resolver(ctx: Context, shape: Shape) -> Callable[[str], Symbol | None]:
+    """What names stand for in this request: a narrow API token cannot search for secrets."""
+    derived = shape.entity.derived(ctx) if shape.entity.derived else {}
+
+    def resolve(name: str) -> Symbol | None:
+        if name in scopes.SECRETS and ctx.scope != scopes.ADMIN:
+            return None
+        return derived.get(name) or shape.resolve(name)
+
+    return resolve
 
 
 def _limit(asked: int) -> int:

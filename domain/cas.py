@@ -252,5 +252,6 @@ ACTIONS = (
         "ca.read",
         produces=("application/jwt", "application/json"),
         summary="The CA's reusable enrollment token",
+        secret=True,
     ),
 )

@@ -11,9 +11,10 @@ from werkzeug.datastructures import Headers, MultiDict
 import pki
 import tokens
 from config import Address, Settings
+from domain.logins import scopes
 from domain.logins.jwks import KeyStore
 from domain.metrics import Metrics
-from models import ApiSession, Identity
+from models import ApiSession, ApiToken, Identity
 from wire.errors import ApiError
 from wire.resource import now_ms
 
@@ -57,6 +58,7 @@ class Context:
 
     `access` are the claims of the access token that the caller came with; None for `zt-session`.
     `is_local` marks a command on this machine that opened the data folder itself: no header can say so.
+    `api_token` is the caller's API token; then there is no session, and the token's scope limits the owner's rights.
     """
 
     ctrl: Controller
@@ -73,6 +75,7 @@ class Context:
     session: ApiSession | None = None
     identity: Identity | None = None
     access: dict[str, Any] | None = None
+    api_token: ApiToken | None = None
     request_id: str = ""
     view: str = ""
     is_local: bool = False
@@ -84,8 +87,18 @@ class Context:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the caller is a full administrator (the default administrator always is)."""
+        """Whether the caller is a full administrator here and now: an API token needs the scope for it, too."""
+        return self.owner_is_admin and self.scope == scopes.ADMIN
+
+    @property
+    def owner_is_admin(self) -> bool:
+        """Whether the caller's identity is a full administrator (the default administrator always is)."""
         return self.identity is not None and (self.identity.is_admin or self.identity.is_default_admin)
+
+    @property
+    def scope(self) -> str:
+        """How far the caller's rights reach: an API token's scope, all of them for a session."""
+        return self.api_token.scope if self.api_token is not None else scopes.ADMIN
 
     @property
     def me(self) -> Identity:
@@ -96,7 +109,9 @@ class Context:
 
     @property
     def my_session(self) -> ApiSession:
-        """The caller's session. Only for operations that need one."""
+        """The caller's session. Only for operations that need one; an API token has none."""
+        if self.api_token is not None:
+            raise ApiError("UNAUTHORIZED", "this needs a session (zt-session): an API token has none")
         if self.session is None:
             raise ApiError("UNAUTHORIZED")
         return self.session
@@ -106,10 +121,10 @@ class Context:
 
         `service` covers all verbs of services, `service.read` one of them, `admin_readonly` every GET that reads.
         """
-        if self.is_admin:
-            return True
-        if self.identity is None:
+        if self.identity is None or not scopes.covers(self.scope, permission):
             return False
+        if self.owner_is_admin:
+            return True
         held = self.identity.permissions
         entity, _, verb = permission.partition(".")
         reads = verb == "read" and self.method == "GET"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from domain import ids
+from domain import administrators, ids
 from domain.context import Context
 from domain.logins import auth
 from models import Ca, Enrollment, Identity, Router
@@ -128,7 +128,7 @@ def scope(ctx: Context) -> Any:
     """A token of an administrator's identity is the administrator: others do not see it."""
     if ctx.is_admin:
         return None
-    admins = Identity.select(Identity.id).where(Identity.is_admin | Identity.is_default_admin)
+    admins = Identity.select(Identity.id).where(administrators.protected(ctx))
     return Enrollment.identity.is_null() | Enrollment.identity.not_in(admins)
 
 
@@ -205,7 +205,7 @@ def _check_login_name(name: str) -> None:
 
 def guard_admin(ctx: Context, identity: Identity) -> None:
     """Only a full administrator may make tokens for an administrator: a token is a take-over."""
-    if (identity.is_admin or identity.is_default_admin) and not ctx.is_admin:
+    if administrators.is_protected(ctx, identity):
         raise ApiError("UNAUTHORIZED", log=f"only an administrator may enroll the administrator '{identity.name}'")
 
 

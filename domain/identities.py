@@ -11,7 +11,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from domain import enrollment, roles
+from domain import administrators, enrollment, roles
 from domain.context import Context
 from domain.logins import auth, credentials
 from models import (
@@ -195,7 +195,7 @@ def _authenticators(keys: str) -> dict[str, dict[str, Any]]:
 
 def _pending(ctx: Context, rows: list[Identity]) -> dict[str, dict[str, Any]]:
     """Pending enrollments by identity; a token of an administrator is shown to administrators only."""
-    visible = [r.id for r in rows if ctx.is_admin or not (r.is_admin or r.is_default_admin)]
+    visible = [r.id for r in rows if not administrators.is_protected(ctx, r)]
     pending: list[Enrollment] = _PENDING.all(json.dumps(visible))
     wanted = {e.ca_id for e in pending if e.ca_id}
     cas = {ca.id: ca for ca in Ca.select().where(Ca.id.in_(wanted))} if wanted else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+import zlib
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -40,6 +41,20 @@ def long_id() -> str:
 def session_id() -> str:
     """Twenty-five lower-case characters beginning with `c`: API sessions."""
     return "c" + _random(_BASE36, 24)
+
+
+def key_text() -> str:
+    """Forty-three characters (256 bits): API tokens."""
+    return _random(_BASE62, 43)
+
+
+def checksum(text: str) -> str:
+    """Six characters of CRC-32: tells a mistyped or cut token from an unknown one without a look-up."""
+    number, digits = zlib.crc32(text.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, len(_BASE62))
+        digits = _BASE62[digit] + digits
+    return digits
 
 
 def token() -> str:

@@ -70,7 +70,9 @@ def schema_of(file: Path) -> dict[str, Any]:
                 (tuple(column for _, _, column in rows(f'PRAGMA index_info("{name}")')), unique, partial)
                 for _, name, unique, _, partial in rows(f'PRAGMA index_list("{table}")')
             }
-            found[table] = (kind, columns, references, indexes)
+            of_table = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?"
+            triggers = set(connection.execute(of_table, (table,)).fetchall())
+            found[table] = (kind, columns, references, indexes, triggers)
         return found
 
 

@@ -176,7 +176,9 @@ class Entity:
     says what names stand for that no field does. `side` is the entity's side in policies, for
     `roleFilter`. `duplicate` words the complaint about a value that is taken. `link_path` is for
     collections that link to another one; `delete_name` for those whose 404 on delete is worded so.
-    `variants` are further fields that depend on the value of the field `typeId`; hooks keep them.
+    `variants` are further fields that depend on the value of the field `typeId`; hooks keep them. `derived`
+    gives, for the context, symbols of values that depend on the clock or the settings; filters know them whether
+    `filterable` lists them or not. `jwt` gives an item's enrollment token (see Action).
     """
 
     path: str
@@ -205,6 +207,8 @@ class Entity:
     delete_name: str = ""
     side: str = ""
     variants: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
+    derived: Callable[..., Mapping[str, Any]] | None = None
+    jwt: Callable[..., str] | None = None
 
     @property
     def body_name(self) -> str:
@@ -252,7 +256,9 @@ class Action:
 
     `permission`: "public", "session" (any full session), "partial" (also while a second factor is
     missing), "admin", or an entity permission such as "ca.update". `fn` takes the Context and the path's
-    variables and returns the value of `data`, or a `Result`.
+    variables and returns the value of `data`, or a `Result`. `secret` marks a GET that answers with something
+    that opens a door: API tokens of scope `read` are refused. `jwt` gives, for the context and the path's
+    variables, the token that answers `Accept: application/jwt` and, drawn, the image types.
     """
 
     method: str
@@ -267,6 +273,8 @@ class Action:
     check_accept: bool = True
     write: bool = False
     summary: str = ""
+    secret: bool = False
+    jwt: Callable[..., str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

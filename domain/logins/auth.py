@@ -16,9 +16,9 @@ import store
 import tokens
 from domain import ids
 from domain.context import Context
-from domain.logins import access_tokens, credentials, session_certificates, signers
+from domain.logins import access_tokens, api_tokens, credentials, session_certificates, signers
 from domain.logins.credentials import Login
-from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
+from models import ApiSession, ApiToken, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
 from prepared import Prepared, by_id, insert
 from wire.errors import ApiError
 from wire.resource import (
@@ -68,6 +68,9 @@ _BY_TOKEN = Prepared(
     ApiSession,
 )
 _EXPIRED = Prepared(lambda now: ApiSession.delete().where(ApiSession.expires_at < now))
+_SEEN = Prepared(
+    lambda now, key: Identity.update({Identity.last_seen_at: now, Identity.failed_logins: 0}).where(Identity.id == key)
+)
 _PROTECTED = Prepared(lambda key: Mfa.select(Mfa.id).where(Mfa.identity == key, Mfa.is_verified))
 
 
@@ -75,12 +78,15 @@ def resolve(ctx: Context, *, partial: bool = False) -> None:
     """Find the caller's session by `zt-session`, else by a Bearer token. Raises UNAUTHORIZED.
 
     Cookies are not looked at and requests do not prolong the session, both as recorded. With partial
-    a session will do that lacks a second factor.
+    a session will do that lacks a second factor. An API token has no session (domain/logins/api_tokens.py).
     """
     if ctx.is_local:
         _as_owner(ctx)
         return
     token = ctx.headers.get("zt-session", "")
+    if not token and api_tokens.presented(ctx):
+        api_tokens.resolve(ctx)
+        return
     session = _by_token(token) if token else _by_bearer(ctx)
     ctx.session, ctx.identity = session, session.identity
     if not partial and (session.totp_pending or not _signer_satisfied(ctx, session)):
@@ -341,8 +347,7 @@ def open_session(ctx: Context, identity_id: str, told: Told, *, seconds: int, **
         raise credentials.refused("the identity was disabled or deleted meanwhile")
     news = {Identity.env_info: told.env_info, Identity.sdk_info: told.sdk_info}
     changes: dict[Any, Any] = {column: value for column, value in news.items() if value}
-    if fresh.failed_logins:
-        changes[Identity.failed_logins] = 0
+    _SEEN.execute(now, identity_id)
     if changes:
         Identity.update(changes).where(Identity.id == identity_id).execute()
     session = ApiSession(
@@ -373,6 +378,8 @@ def known_config_types(names: list[str]) -> list[str]:
 
 def current_api_session(ctx: Context) -> Any:
     """GET /current-api-session. Called by Bearer, it shows that token and its end."""
+    if ctx.api_token is not None:
+        return _token_as_session(ctx, ctx.api_token)
     doc = current_document(ctx.my_session, ctx.me)
     if ctx.access is not None:
         end = ctx.access["exp"]
@@ -384,8 +391,29 @@ def current_api_session(ctx: Context) -> Any:
     return doc
 
 
+def _token_as_session(ctx: Context, t: ApiToken) -> dict[str, Any]:
+    """What stands in for a session when the caller came with an API token: its life, and no secret."""
+    session = ApiSession(
+        id=t.id,
+        created_at=t.created_at,
+        updated_at=t.updated_at,
+        token="",
+        authenticator=f"apiTokenId:{t.id}",
+        ip_address=ctx.remote,
+        last_activity_at=t.last_used_at or t.created_at,
+        expires_at=t.expires_at,
+        tags={},
+    )
+    doc = current_document(session, ctx.me)
+    doc["_links"] = links("api-tokens", t.id)
+    return doc
+
+
 def logout(ctx: Context) -> Any:
     """DELETE /current-api-session: the session ends, and with it every token of it."""
+    if ctx.api_token is not None:
+        where = f"DELETE /zitilite/v1/api-tokens/{ctx.api_token.id}"
+        raise ApiError("BAD_REQUEST", f"an API token has no session to end: {where} revokes the token")
     end_sessions(ApiSession.id == ctx.my_session.id)
     return {}
 

@@ -295,12 +295,14 @@ _IMAGES = ("image/png", "application/json")
 
 ACTIONS = (
     Action("POST", "/authenticate/mfa", authenticate, "partial", BOTH, MFA, summary="Answer the second factor"),
-    Action("GET", _PATH, show, "partial", BOTH, summary="Second factor"),
+    Action("GET", _PATH, show, "partial", BOTH, summary="Second factor", secret=True),
     Action("POST", _PATH, enroll, "partial", BOTH, summary="Enroll a second factor"),
     Action("DELETE", _PATH, remove_own, "partial", BOTH, summary="Remove the second factor"),
-    Action("GET", f"{_PATH}/qr-code", qr_code, "partial", BOTH, produces=_IMAGES, summary="Image for apps"),
+    Action(
+        "GET", f"{_PATH}/qr-code", qr_code, "partial", BOTH, produces=_IMAGES, summary="Image for apps", secret=True
+    ),
     Action("POST", f"{_PATH}/verify", verify, "partial", BOTH, VALIDATION, summary="Verify the first code"),
-    Action("GET", f"{_PATH}/recovery-codes", recovery_codes, "partial", BOTH, summary="Recovery codes left"),
+    Action("GET", f"{_PATH}/recovery-codes", recovery_codes, "partial", BOTH, summary="Recovery codes", secret=True),
     Action("POST", f"{_PATH}/recovery-codes", new_recovery_codes, "partial", BOTH, MAYBE, summary="New recovery codes"),
     Action(
         "POST", "/current-api-session/totp-token", totp_token, "session", BOTH, VALIDATION, summary="Prove a code now"
