@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import signal
-import ssl
 import sys
 import threading
 import time
@@ -37,6 +36,7 @@ from domain import (
     setup,
     token_enrollment,
 )
+from domain.care import addresses, certificates, watch
 from domain.context import VERSION, Controller
 from domain.logins import auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
@@ -64,8 +64,9 @@ MODULES = (
     controller_settings,
     database,
     fabric,
+    addresses,
+    certificates,
 )
-WATCH_SECONDS = 30
 
 
 def operations() -> list[Action]:
@@ -73,7 +74,8 @@ def operations() -> list[Action]:
     actions = [a for module in MODULES for a in module.ACTIONS]
     actions += [a for entity in ENTITIES for a in rows.actions(entity, TABLE)]
     actions += [a for entity in fabric_table.ENTITIES for a in rows.actions(entity, fabric_table.TABLE)]
-    actions += [a for entity in own_table.ENTITIES for a in rows.actions(entity, own_table.TABLE)]
+    own = {**TABLE, **own_table.TABLE}
+    actions += [a for entity in own_table.ENTITIES for a in rows.actions(entity, own)]
     actions.append(rows.current_identity(TABLE))
     return actions + openapi.actions(actions)
 
@@ -148,7 +150,7 @@ def run(settings: config.Settings) -> int:
 
 def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.TlsServer]:
     asked = settings.listen
-    names = [a.host for a in settings.advertised(asked.port)]
+    names = addresses.take_setting(settings)
     authority = open_authority(settings, folder / "pki", names)
     ctrl = Controller(
         settings=settings,
@@ -168,7 +170,10 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         ident=f"zitilite/{VERSION}",
         error_headers=[("ziti-instance-id", ctrl.instance_id)],
     )
-    ctrl.addresses = settings.advertised(server.port)
+    ctrl.swap_certificate = server.swap_certificate
+    certificates.note_own(authority)
+    certificates.measure(ctrl)
+    addresses.listening(ctrl, server.port)
     return ctrl, server
 
 
@@ -195,48 +200,11 @@ def _stop_on_signals(server: tls.TlsServer) -> threading.Event:
 
 
 def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
-    watcher = threading.Thread(target=_watch, args=(ctrl, server, stopping), name="watch", daemon=True)
-    watcher.start()
+    watcher = watch.start(ctrl, stopping)
     server.run()
     stopping.set()
+    ctrl.wake.set()
     watcher.join(timeout=1)
-
-
-def _watch(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
-    """Renew the server certificate in time, and see whether the advertised address serves it."""
-    while not stopping.is_set():
-        try:
-            if ctrl.authority.renew_server_if_needed([a.host for a in ctrl.addresses], now=now()):
-                server.swap_certificate(ctrl.authority.tls_material())
-                log.info("the server certificate was renewed")
-        except pki.PkiError as e:
-            log.error("the server certificate could not be renewed: %s", e)  # noqa: TRY400 - the reason says it all
-        check_advertised(ctrl)
-        stopping.wait(WATCH_SECONDS)
-
-
-def check_advertised(ctrl: Controller) -> None:
-    """Compare the key that the first advertised address serves with ours.
-
-    Clients check tokens against that key, so a token must not leave when it is another one. An address
-    that cannot be reached from here (behind NAT) says nothing and is only logged.
-    """
-    address = ctrl.addresses[0]
-    try:
-        pem = ssl.get_server_certificate((address.host, address.port), timeout=3)
-        served = pki.load_cert(pem)
-    except (OSError, pki.PkiError) as e:
-        log.warning("advertised address %s cannot be checked from here: %s", address, e)
-        ctrl.key_problem = ""
-        return
-    if served.public_key_print == ctrl.authority.server_cert.public_key_print:
-        ctrl.key_problem = ""
-        return
-    ctrl.key_problem = (
-        f"{address} serves the certificate {served.subject} with another key, so clients would refuse "
-        "tokens of this controller: correct --advertise, or what answers at that address"
-    )
-    log.error(ctrl.key_problem)
 
 
 # --- logging
