@@ -6,7 +6,6 @@ import json
 import logging
 import multiprocessing
 import signal
-import ssl
 import sys
 import threading
 import time
@@ -26,7 +25,6 @@ import tokens
 from api import console, engine, fabric_table, health, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
 from cli import main as cli
-from config import Address
 from domain import (
     authenticators,
     cas,
@@ -39,6 +37,7 @@ from domain import (
     setup,
     token_enrollment,
 )
+from domain.care import addresses, certificates, watch
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
 from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
@@ -69,8 +68,9 @@ MODULES = (
     controller_settings,
     database,
     fabric,
+    addresses,
+    certificates,
 )
-WATCH_SECONDS = 30
 
 
 def operations() -> list[Action]:
@@ -78,7 +78,8 @@ def operations() -> list[Action]:
     actions = [a for module in MODULES for a in module.ACTIONS]
     actions += [a for entity in ENTITIES for a in rows.actions(entity, TABLE)]
     actions += [a for entity in fabric_table.ENTITIES for a in rows.actions(entity, fabric_table.TABLE)]
-    actions += [a for entity in own_table.ENTITIES for a in rows.actions(entity, own_table.TABLE)]
+    own = {**TABLE, **own_table.TABLE}
+    actions += [a for entity in own_table.ENTITIES for a in rows.actions(entity, own)]
     actions.append(rows.current_identity(TABLE))
     return actions + openapi.actions(actions)
 
@@ -161,22 +162,22 @@ def init(settings: config.Settings) -> int:
         if not setup.is_new():
             raise setup.SetupError(f"{folder.resolve()} holds a controller already")
         password = setup.first_start(settings.admin_user, settings.admin_password)
-        addresses = settings.advertised(settings.listen.port)
-        authority = open_authority(settings, folder / "pki", [a.host for a in addresses])
-        setup.note_addresses(addresses)
-        _announce(settings, make_controller(settings, authority, addresses), folder, password)
+        ctrl = make_controller(settings, open_authority(settings, folder / "pki", addresses.take_setting(settings)))
+        certificates.note_own(ctrl.authority)
+        addresses.listening(ctrl, settings.listen.port)
+        _announce(settings, ctrl, folder, password)
     finally:
         store.close()
         lock.release()
     return 0
 
 
-def make_controller(settings: config.Settings, authority: pki.Authority, addresses: Sequence[Address]) -> Controller:
+def make_controller(settings: config.Settings, authority: pki.Authority) -> Controller:
     """The services that requests work with."""
     return Controller(
         settings=settings,
         authority=authority,
-        addresses=tuple(addresses),
+        addresses=addresses.announced(),
         instance_id=ids.session_id(),
         signer=tokens.Signer(authority.signing_key),
         jwks=KeyStore(private_addresses=settings.jwks_private_addresses == "on"),
@@ -195,17 +196,15 @@ def local(settings: config.Settings) -> Iterator[Flask]:
         raise setup.SetupError(f"{folder} holds no controller: name its folder with --data, or another with --url")
     open_store(folder)
     try:
-        authority = open_authority(settings, folder / "pki", ())
-        yield create_app(make_controller(settings, authority, setup.noted_addresses() or settings.advertised(0)))
+        yield create_app(make_controller(settings, open_authority(settings, folder / "pki", addresses.hosts())))
     finally:
         store.close()
 
 
 def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.TlsServer]:
     asked = settings.listen
-    addresses = settings.advertised(asked.port)
-    authority = open_authority(settings, folder / "pki", [a.host for a in addresses])
-    ctrl = make_controller(settings, authority, addresses)
+    authority = open_authority(settings, folder / "pki", addresses.take_setting(settings))
+    ctrl = make_controller(settings, authority)
     server = tls.create_server(
         create_app(ctrl),
         host=asked.host,
@@ -215,8 +214,10 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         ident=f"zitilite/{VERSION}",
         error_headers=[("ziti-instance-id", ctrl.instance_id)],
     )
-    ctrl.addresses = settings.advertised(server.port)
-    setup.note_addresses(ctrl.addresses)
+    ctrl.swap_certificate = server.swap_certificate
+    certificates.note_own(authority)
+    certificates.measure(ctrl)
+    addresses.listening(ctrl, server.port)
     return ctrl, server
 
 
@@ -246,48 +247,11 @@ def _stop_on_signals(server: tls.TlsServer) -> threading.Event:
 
 
 def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
-    watcher = threading.Thread(target=_watch, args=(ctrl, server, stopping), name="watch", daemon=True)
-    watcher.start()
+    watcher = watch.start(ctrl, stopping)
     server.run()
     stopping.set()
+    ctrl.wake.set()
     watcher.join(timeout=1)
-
-
-def _watch(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
-    """Renew the server certificate in time, and see whether the advertised address serves it."""
-    while not stopping.is_set():
-        try:
-            if ctrl.authority.renew_server_if_needed([a.host for a in ctrl.addresses], now=now()):
-                server.swap_certificate(ctrl.authority.tls_material())
-                log.info("the server certificate was renewed")
-        except pki.PkiError as e:
-            log.error("the server certificate could not be renewed: %s", e)  # noqa: TRY400 - the reason says it all
-        check_advertised(ctrl)
-        stopping.wait(WATCH_SECONDS)
-
-
-def check_advertised(ctrl: Controller) -> None:
-    """Compare the key that the first advertised address serves with ours.
-
-    Clients check tokens against that key, so a token must not leave when it is another one. An address
-    that cannot be reached from here (behind NAT) says nothing and is only logged.
-    """
-    address = ctrl.addresses[0]
-    try:
-        pem = ssl.get_server_certificate((address.host, address.port), timeout=3)
-        served = pki.load_cert(pem)
-    except (OSError, pki.PkiError) as e:
-        log.warning("advertised address %s cannot be checked from here: %s", address, e)
-        ctrl.key_problem = ""
-        return
-    if served.public_key_print == ctrl.authority.server_cert.public_key_print:
-        ctrl.key_problem = ""
-        return
-    ctrl.key_problem = (
-        f"{address} serves the certificate {served.subject} with another key, so clients would refuse "
-        "tokens of this controller: correct --advertise, or what answers at that address"
-    )
-    log.error(ctrl.key_problem)
 
 
 # --- logging

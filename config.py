@@ -146,8 +146,8 @@ SETTINGS: tuple[Setting, ...] = (
         "advertise",
         _advertised,
         "",
-        "HOST[:PORT] that clients use; repeatable, the first one goes into tokens, all into the "
-        "server certificate (default: this machine's address)",
+        "HOST[:PORT] that clients use; repeatable, the first one goes into tokens, all into the server certificate; "
+        "taken over at a start when it changed, see guide/addresses.md (default: this machine's address)",
         repeatable=True,
     ),
     Setting("admin_user", _between(4, 100), "admin", "name of the administrator made on the first start"),
@@ -211,8 +211,12 @@ class Settings:
 
     def advertised(self, port: int) -> tuple[Address, ...]:
         """The addresses clients use, first the one in tokens; `port` is the one really listened on."""
+        return tuple(Address(a.host, a.port or port) for a in self.asked_addresses())
+
+    def asked_addresses(self) -> tuple[Address, ...]:
+        """The same as they were given; port 0 stands for the one listened on."""
         chosen: tuple[Address, ...] = self.values["advertise"] or own_addresses(self.values["listen"].host)
-        return tuple(Address(a.host, a.port or port) for a in chosen)
+        return chosen
 
 
 def own_addresses(listen_host: str) -> tuple[Address, ...]:

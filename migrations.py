@@ -20,12 +20,13 @@ _V1 = (
     '"service_hosting_costs" TEXT NOT NULL, "service_hosting_precedences" TEXT NOT NULL, '
     '"permissions" TEXT NOT NULL, "role_attributes" TEXT NOT NULL, "env_info" TEXT NOT NULL, '
     '"sdk_info" TEXT NOT NULL, "disabled_at" INTEGER, "disabled_until" INTEGER, "failed_logins" '
-    'INTEGER NOT NULL, "ca" TEXT, "last_seen_at" INTEGER, "is_enrolled" INTEGER NOT NULL, '
-    '"token_expires_at" INTEGER, "cert_expires_at" INTEGER, FOREIGN KEY ("auth_policy_id") REFERENCES '
-    '"auth_policy" ("id") ON DELETE RESTRICT)',
+    'INTEGER NOT NULL, "ca" TEXT, "enrolled_address" TEXT, "last_seen_at" INTEGER, "is_enrolled" '
+    'INTEGER NOT NULL, "token_expires_at" INTEGER, "cert_expires_at" INTEGER, FOREIGN KEY '
+    '("auth_policy_id") REFERENCES "auth_policy" ("id") ON DELETE RESTRICT)',
     'CREATE UNIQUE INDEX "identity_name" ON "identity" ("name")',
     'CREATE UNIQUE INDEX "identity_external_id" ON "identity" ("external_id")',
     'CREATE INDEX "identity_auth_policy_id" ON "identity" ("auth_policy_id")',
+    'CREATE INDEX "identity_enrolled_address" ON "identity" ("enrolled_address")',
     'CREATE INDEX "identity_last_seen_at" ON "identity" ("last_seen_at")',
     'CREATE INDEX "identity_token_expires_at" ON "identity" ("token_expires_at")',
     'CREATE INDEX "identity_cert_expires_at" ON "identity" ("cert_expires_at")',
@@ -83,9 +84,10 @@ _V1 = (
     '"disabled" INTEGER NOT NULL, "app_data" TEXT NOT NULL, "configs" TEXT NOT NULL, '
     '"ctrl_chan_listeners" TEXT, "role_attributes" TEXT NOT NULL, "is_tunneler_enabled" INTEGER NOT '
     'NULL, "is_verified" INTEGER NOT NULL, "fingerprint" TEXT, "cert_pem" TEXT, "cert_expires_at" '
-    'INTEGER, "last_seen_at" INTEGER, "token_expires_at" INTEGER)',
+    'INTEGER, "last_seen_at" INTEGER, "token_expires_at" INTEGER, "enrolled_address" TEXT)',
     'CREATE UNIQUE INDEX "router_name" ON "router" ("name")',
     'CREATE UNIQUE INDEX "router_fingerprint" ON "router" ("fingerprint")',
+    'CREATE INDEX "router_enrolled_address" ON "router" ("enrolled_address")',
     'CREATE TABLE "router_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, PRIMARY '
     'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "router" ("id") ON DELETE '
     "CASCADE) WITHOUT ROWID",
@@ -277,6 +279,53 @@ _V1 = (
     'CREATE UNIQUE INDEX "api_token_name" ON "api_token" ("name")',
     'CREATE INDEX "api_token_identity_id" ON "api_token" ("identity_id")',
     'CREATE UNIQUE INDEX "api_token_hash" ON "api_token" ("hash")',
+    'CREATE TABLE "address" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "address" '
+    'TEXT NOT NULL, "host" TEXT NOT NULL, "follows_port" INTEGER NOT NULL, "is_issuer" INTEGER NOT '
+    'NULL, "is_announced" INTEGER NOT NULL)',
+    'CREATE UNIQUE INDEX "address_address" ON "address" ("address")',
+    'CREATE TABLE "blocked_certificate" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
+    'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, '
+    '"fingerprint" TEXT, "sha256" TEXT, "issuer" TEXT, "serial" TEXT, "subject" TEXT, "expires_at" '
+    'INTEGER, "reason" TEXT NOT NULL, "blocked_by" TEXT)',
+    'CREATE UNIQUE INDEX "blocked_certificate_fingerprint" ON "blocked_certificate" ("fingerprint")',
+    'CREATE UNIQUE INDEX "blocked_certificate_sha256" ON "blocked_certificate" ("sha256")',
+    'CREATE UNIQUE INDEX "blocked_certificate_serial_issuer" ON "blocked_certificate" ("serial", "issuer")',
+    'CREATE TABLE "crl" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, "updated_at" '
+    'INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "ca_id" TEXT NOT NULL, '
+    '"number" TEXT, "this_update" INTEGER, "next_update" INTEGER, "revoked_count" INTEGER NOT NULL, '
+    '"received_at" INTEGER, "source" TEXT NOT NULL, "url" TEXT, "tried_at" INTEGER, "problem" TEXT, '
+    'FOREIGN KEY ("ca_id") REFERENCES "ca" ("id") ON DELETE CASCADE)',
+    'CREATE UNIQUE INDEX "crl_ca_id" ON "crl" ("ca_id")',
+    'CREATE TABLE "revoked_serial" ("crl_id" TEXT NOT NULL, "serial" TEXT NOT NULL, "revoked_at" '
+    'INTEGER NOT NULL, PRIMARY KEY ("crl_id", "serial"), FOREIGN KEY ("crl_id") REFERENCES "crl" '
+    '("id") ON DELETE CASCADE) WITHOUT ROWID',
+    'CREATE TABLE "own_certificate" ("fingerprint" TEXT NOT NULL PRIMARY KEY, "kind" TEXT NOT NULL, '
+    '"pem" TEXT NOT NULL, "created_at" INTEGER NOT NULL, "is_current" INTEGER NOT NULL)',
+    'CREATE TABLE "certificate_fact" ("fingerprint" TEXT NOT NULL PRIMARY KEY, "subject" TEXT NOT '
+    'NULL, "issuer" TEXT NOT NULL, "serial" TEXT NOT NULL, "not_before" INTEGER NOT NULL, "not_after" '
+    "INTEGER NOT NULL)",
+    'CREATE INDEX "certificate_fact_not_after" ON "certificate_fact" ("not_after")',
+    'CREATE INDEX "certificate_fact_serial_issuer" ON "certificate_fact" ("serial", "issuer")',
+    "CREATE VIEW certificate AS SELECT k.id, k.created_at, k.updated_at, '{}' AS tags, k.owner_id IS "
+    "NULL AS is_system, k.kind, k.fingerprint, f.subject, f.issuer, f.serial, f.not_before, "
+    "f.not_after, k.owner_id, k.owner_name, k.is_current, CASE WHEN EXISTS (SELECT 1 FROM "
+    "blocked_certificate b WHERE b.fingerprint = k.fingerprint) THEN 'blocked' WHEN EXISTS (SELECT 1 "
+    "FROM blocked_certificate b WHERE b.serial = f.serial AND b.issuer = f.issuer) THEN 'blocked' "
+    "WHEN EXISTS (SELECT 1 FROM revoked_serial r JOIN ca ON ca.id = r.crl_id JOIN certificate_fact c "
+    "ON c.fingerprint = ca.fingerprint WHERE r.crl_id = k.ca_id AND r.serial = f.serial AND c.subject "
+    "= f.issuer) THEN 'revoked' WHEN f.not_after < strftime('%s', 'now') * 1000 THEN 'expired' WHEN "
+    "f.not_after < strftime('%s', 'now') * 1000 + min(2592000000, (f.not_after - f.not_before) / 3) "
+    "THEN 'expiring' ELSE 'ok' END AS state FROM ( SELECT fingerprint AS id, created_at, created_at "
+    "AS updated_at, kind, fingerprint, NULL AS owner_id, NULL AS owner_name, is_current, NULL AS "
+    "ca_id FROM own_certificate UNION ALL SELECT id, created_at, updated_at, 'ca', fingerprint, id, "
+    "name, 1, NULL FROM ca UNION ALL SELECT a.id, a.created_at, a.updated_at, 'identity', "
+    "a.cert_fingerprint, i.id, i.name, 1, a.ca_id FROM authenticator a JOIN identity i ON i.id = "
+    "a.identity_id WHERE a.cert_fingerprint IS NOT NULL UNION ALL SELECT id, created_at, updated_at, "
+    "'router', fingerprint, id, name, 1, NULL FROM router WHERE fingerprint IS NOT NULL UNION ALL "
+    "SELECT id, created_at, updated_at, 'signer', fingerprint, id, name, enabled, NULL FROM "
+    "external_jwt_signer WHERE fingerprint IS NOT NULL ) k JOIN certificate_fact f ON f.fingerprint = "
+    "k.fingerprint",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)

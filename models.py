@@ -115,6 +115,7 @@ class Identity(Entity):
     disabled_until = pw.BigIntegerField(null=True)
     failed_logins = pw.IntegerField(default=0)
     ca = pw.TextField(null=True)
+    enrolled_address = pw.TextField(null=True, index=True)
     last_seen_at = pw.BigIntegerField(null=True, index=True)
     # Kept by the triggers of Enrollment and Authenticator, so that lists by state are one pass over an index.
     is_enrolled = pw.BooleanField(default=False)
@@ -228,6 +229,7 @@ class Router(Entity):
     last_seen_at = pw.BigIntegerField(null=True)
     # Kept by the triggers of Enrollment.
     token_expires_at = pw.BigIntegerField(null=True)
+    enrolled_address = pw.TextField(null=True, index=True)
 
 
 class RouterAttribute(Base):
@@ -595,6 +597,137 @@ class ApiToken(Entity):
     created_by = pw.TextField()
 
 
+class Address(Entity):
+    """An address by which clients reach the controller; the issuer of tokens is one of them.
+
+    `follows_port`: it was given without a port, so that it has the one that is listened on.
+    """
+
+    address = pw.TextField(unique=True)
+    host = pw.TextField()
+    follows_port = pw.BooleanField(default=False)
+    is_issuer = pw.BooleanField(default=False)
+    is_announced = pw.BooleanField(default=True)
+
+
+class BlockedCertificate(Entity):
+    """A certificate that is no longer taken, by its fingerprint, or by its issuer and serial number (hex)."""
+
+    fingerprint = pw.TextField(null=True, unique=True)
+    sha256 = pw.TextField(null=True, unique=True)
+    issuer = pw.TextField(null=True)
+    serial = pw.TextField(null=True)
+    subject = pw.TextField(null=True)
+    expires_at = pw.BigIntegerField(null=True)
+    reason = pw.TextField(default="")
+    blocked_by = pw.TextField(null=True)
+
+    class Meta:
+        indexes = ((("serial", "issuer"), True),)
+
+
+class Crl(Entity):
+    """The newest revocation list of a third-party CA; its id is the CA's."""
+
+    ca = pw.ForeignKeyField(Ca, unique=True, on_delete="CASCADE")
+    number = pw.TextField(null=True)
+    this_update = pw.BigIntegerField(null=True)
+    next_update = pw.BigIntegerField(null=True)
+    revoked_count = pw.IntegerField(default=0)
+    received_at = pw.BigIntegerField(null=True)
+    source = pw.TextField(default="upload")
+    url = pw.TextField(null=True)
+    tried_at = pw.BigIntegerField(null=True)
+    problem = pw.TextField(null=True)
+
+
+class RevokedSerial(Base):
+    """A serial number (hex) in a revocation list."""
+
+    crl = pw.ForeignKeyField(Crl, on_delete="CASCADE", index=False)
+    serial = pw.TextField()
+    revoked_at = pw.BigIntegerField()
+
+    class Meta:
+        primary_key = pw.CompositeKey("crl", "serial")
+        without_rowid = True
+
+
+class OwnCertificate(Base):
+    """A certificate of the controller itself: root, intermediate, cross, server; also those it had before."""
+
+    fingerprint = pw.TextField(primary_key=True)
+    kind = pw.TextField()
+    pem = pw.TextField()
+    created_at = pw.BigIntegerField()
+    is_current = pw.BooleanField(default=True)
+
+
+class CertificateFact(Base):
+    """What stands in a certificate, by its fingerprint: read once, so that lists need not parse (care/certificates)."""
+
+    fingerprint = pw.TextField(primary_key=True)
+    subject = pw.TextField()
+    issuer = pw.TextField()
+    serial = pw.TextField()
+    not_before = pw.BigIntegerField()
+    not_after = pw.BigIntegerField(index=True)
+
+    class Meta:
+        indexes = ((("serial", "issuer"), False),)
+
+
+class Certificate(Entity):
+    """Every certificate that matters here, whoever's it is. A view: see VIEWS."""
+
+    kind = pw.TextField()
+    fingerprint = pw.TextField()
+    subject = pw.TextField()
+    issuer = pw.TextField()
+    serial = pw.TextField()
+    not_before = pw.BigIntegerField()
+    not_after = pw.BigIntegerField()
+    owner_id = pw.TextField(null=True)
+    owner_name = pw.TextField(null=True)
+    is_current = pw.BooleanField()
+    state = pw.TextField()
+
+
+# "expiring" is the last month, of short lives the last third.
+VIEWS: dict[type[Base], str] = {
+    Certificate: """
+CREATE VIEW certificate AS
+SELECT k.id, k.created_at, k.updated_at, '{}' AS tags, k.owner_id IS NULL AS is_system, k.kind, k.fingerprint,
+  f.subject, f.issuer, f.serial, f.not_before, f.not_after, k.owner_id, k.owner_name, k.is_current,
+  CASE
+    WHEN EXISTS (SELECT 1 FROM blocked_certificate b WHERE b.fingerprint = k.fingerprint) THEN 'blocked'
+    WHEN EXISTS (SELECT 1 FROM blocked_certificate b WHERE b.serial = f.serial AND b.issuer = f.issuer) THEN 'blocked'
+    WHEN EXISTS (SELECT 1 FROM revoked_serial r JOIN ca ON ca.id = r.crl_id
+      JOIN certificate_fact c ON c.fingerprint = ca.fingerprint
+      WHERE r.crl_id = k.ca_id AND r.serial = f.serial AND c.subject = f.issuer) THEN 'revoked'
+    WHEN f.not_after < strftime('%s', 'now') * 1000 THEN 'expired'
+    WHEN f.not_after < strftime('%s', 'now') * 1000 + min(2592000000, (f.not_after - f.not_before) / 3) THEN 'expiring'
+    ELSE 'ok'
+  END AS state
+FROM (
+  SELECT fingerprint AS id, created_at, created_at AS updated_at, kind, fingerprint, NULL AS owner_id,
+    NULL AS owner_name, is_current, NULL AS ca_id FROM own_certificate
+  UNION ALL
+  SELECT id, created_at, updated_at, 'ca', fingerprint, id, name, 1, NULL FROM ca
+  UNION ALL
+  SELECT a.id, a.created_at, a.updated_at, 'identity', a.cert_fingerprint, i.id, i.name, 1, a.ca_id
+    FROM authenticator a JOIN identity i ON i.id = a.identity_id WHERE a.cert_fingerprint IS NOT NULL
+  UNION ALL
+  SELECT id, created_at, updated_at, 'router', fingerprint, id, name, 1, NULL FROM router
+    WHERE fingerprint IS NOT NULL
+  UNION ALL
+  SELECT id, created_at, updated_at, 'signer', fingerprint, id, name, enabled, NULL FROM external_jwt_signer
+    WHERE fingerprint IS NOT NULL
+) k JOIN certificate_fact f ON f.fingerprint = k.fingerprint
+""",
+}
+
+
 TABLES: tuple[type[Base], ...] = (
     Meta,
     AuthPolicy,
@@ -632,4 +765,10 @@ TABLES: tuple[type[Base], ...] = (
     ControllerSetting,
     Revocation,
     ApiToken,
+    Address,
+    BlockedCertificate,
+    Crl,
+    RevokedSerial,
+    OwnCertificate,
+    CertificateFact,
 )

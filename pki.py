@@ -56,6 +56,7 @@ __all__ = [
     "Cert",
     "Csr",
     "KeyKind",
+    "OwnCert",
     "OwnChain",
     "PkiError",
     "PkiOptions",
@@ -586,6 +587,15 @@ def _own_signer(files: OwnChain) -> _Holder:
     return holder
 
 
+@dataclass(frozen=True, slots=True)
+class OwnCert:
+    """A certificate of the controller itself. kind: root, cross, intermediate or server."""
+
+    kind: str
+    cert: Cert
+    is_current: bool = True
+
+
 class Authority:
     """The controller's own CA and server certificate.
 
@@ -649,6 +659,11 @@ class Authority:
     def bundle(self) -> list[Cert]:
         """CAs that clients are told to trust: the issuing one first, the root last (as recorded)."""
         return list(self._server.bundle)
+
+    def own_certificates(self) -> list[OwnCert]:
+        """The CAs and the server certificate."""
+        above = [OwnCert("root" if c.is_self_signed else "intermediate", c) for c in self._signer.above]
+        return [*above, OwnCert("intermediate", self._signer.cert), OwnCert("server", self.server_cert)]
 
     @property
     def server_cert(self) -> Cert:

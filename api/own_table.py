@@ -5,12 +5,14 @@ Each row and action needs a full administrator unless it says otherwise.
 
 from __future__ import annotations
 
+from api import care_table
 from domain.logins import api_tokens
 from models import ApiToken
 from wire.filter_sql import Symbol
 from wire.resource import OWN, TIME, Entity, Field
 
 ENTITIES: tuple[Entity, ...] = (
+    *care_table.ENTITIES,
     Entity(
         "api-tokens",
         "apiToken",

@@ -12,6 +12,7 @@ from typing import Any
 import pki
 import store
 from domain import cas, enrollment, ids, policies
+from domain.care import blocked
 from domain.context import Context
 from domain.enrolling import spending
 from domain.logins import auth, credentials
@@ -242,6 +243,8 @@ def _renewable(ctx: Context, key: str) -> Authenticator:
     """
     if not ctx.peer:
         raise ApiError("UNAUTHORIZED", log="no client certificate was presented")
+    if why := blocked.problem(ctx.peer):
+        raise ApiError("UNAUTHORIZED", log=why)
     row: Authenticator | None = Authenticator.get_or_none(Authenticator.id == key)
     if row is None:
         raise ApiError("NOT_FOUND")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +28,11 @@ API_VERSION = "0.0.1"
 class Controller:
     """The running controller: one per process, shared by its threads.
 
+    `addresses` are those that clients are told, the issuer of tokens first; `port` is the one listened on.
     `key_problem` says that the first advertised address serves another key than ours; "" while it
-    serves ours, cannot be reached from here, or was not tried yet.
+    serves ours, cannot be reached from here, or was not tried yet. `seen` is what connecting to each address
+    showed (domain/care/addresses.Seen). `swap_certificate` makes the TLS server use other material from the next
+    handshake on; `wake` makes the watcher look at once.
     """
 
     settings: Settings
@@ -41,6 +46,10 @@ class Controller:
     controller_id: str = "controller"
     network_id: str = ""
     key_problem: str = ""
+    port: int = 0
+    seen: dict[str, Any] = field(default_factory=dict)
+    swap_certificate: Callable[[pki.TlsMaterial], None] = lambda material: None
+    wake: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:

@@ -6,15 +6,35 @@ as those of the real controller do, and every sample of ours has the label `sour
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per counter, which nobody asked for
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5)
+
+
+Read = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
+
+
+class _Gauge:
+    """A gauge whose values are asked for when somebody looks."""
+
+    def __init__(self, source: str, name: str, text: str, labels: Sequence[str], read: Read) -> None:
+        self._source, self._name, self._text, self._labels, self._read = source, name, text, labels, read
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return [GaugeMetricFamily(self._name, self._text)]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._text, labels=("source_id", *self._labels))
+        for values, number in self._read():
+            family.add_metric((self._source, *values), number)
+        yield family
 
 
 class Metrics:
@@ -47,6 +67,10 @@ class Metrics:
         """Note an answer. `operation` is the path with its variables unfilled."""
         self._requests.labels(self.source, method, operation, str(status)).inc()
         self._seconds.labels(self.source, method, operation).observe(seconds)
+
+    def gauge(self, name: str, text: str, labels: Sequence[str], read: Read) -> None:
+        """Show what `read` gives whenever somebody looks: the values of the labels, and the number."""
+        self.registry.register(_Gauge(self.source, name, text, labels, read))
 
     def text(self, counts: Mapping[str, int]) -> bytes:
         """The Prometheus text format 0.0.4; `counts` are the entities there are right now."""

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from werkzeug.security import generate_password_hash
 
 import store
-from config import Address, address
 from domain import controller_settings, ids, policies, roles
 from domain.logins import credentials
 from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
 from wire.resource import now_ms
 
-_ADDRESSES = "addresses"
 _CONFIG_TYPES = Path(__file__).with_name("config_types.json")
 
 
@@ -41,18 +38,6 @@ def network_id() -> str:
 def new_trust_domain() -> str:
     """A trust domain for an installation that was not given one."""
     return fact("trust_domain", lambda: f"zitilite-{secrets.token_hex(4)}")
-
-
-def note_addresses(addresses: Sequence[Address]) -> None:
-    """Remember the addresses that the running controller has, for commands on its data folder."""
-    with store.write():
-        Meta.replace(key=_ADDRESSES, value=",".join(map(str, addresses))).execute()
-
-
-def noted_addresses() -> tuple[Address, ...]:
-    """The addresses that the controller had when it last started; none before that."""
-    row = Meta.get_or_none(Meta.key == _ADDRESSES)
-    return tuple(address(one) for one in row.value.split(",")) if row else ()
 
 
 def is_new() -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import store
 import tokens
 from domain import ids, names, roles
+from domain.care import addresses
 from domain.context import Context
 from domain.controllers import own_entry
 from domain.enrolling import spending
@@ -50,6 +51,7 @@ def enroll(ctx: Context) -> Any:
         _add_identity(key, name, verified)
         if cert is not None and pem is not None:
             spending.add_certificate(key, cert, pem)
+        addresses.note(ctx, Identity, key)
     log.info("identity %s enrolled by a token of signer '%s'", key, signer.name)
     return answer
 

@@ -86,6 +86,8 @@ def by_models(file: Path) -> dict[str, Any]:
     described = peewee.SqliteDatabase(str(file))
     with described.bind_ctx(models.TABLES), described:
         described.create_tables(models.TABLES, safe=False)
+        for view in models.VIEWS.values():
+            described.execute_sql(view)
     described.close()
     return schema_of(file)
 
@@ -105,7 +107,18 @@ def test_every_model_is_a_table():
         for model in vars(models).values()
         if isinstance(model, type) and issubclass(model, models.Base) and model not in (models.Base, models.Entity)
     }
-    assert known == set(models.TABLES)
+    assert known == {*models.TABLES, *models.VIEWS}
+
+
+def test_views_are_the_models_own_statements(database):
+    """What a view selects is said in models.py; the migration says the same, and the model fits its columns."""
+    made: dict[str, str] = dict(ask(database, "SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+    for model, statement in models.VIEWS.items():
+        table = model._meta.table_name
+        assert " ".join(made.pop(table).split()) == " ".join(statement.split())
+        columns = {row[1] for row in ask(database, f'PRAGMA table_info("{table}")')}
+        assert columns == {field.column_name for field in model._meta.sorted_fields}
+    assert not made
 
 
 def test_version_is_the_number_of_migrations(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pki
 import store
+from domain.care import blocked
 from domain.context import Context
 from domain.enrolling import methods, spending
 from domain.logins import credentials
@@ -95,6 +96,8 @@ def extend_router(ctx: Context) -> Any:
     router = Router.get_or_none(Router.fingerprint == leaf.fingerprint) if leaf else None
     if leaf is None or router is None or not ctx.ctrl.authority.issued(leaf):
         raise ApiError("UNAUTHORIZED", log="no enrolled router presented its certificate")
+    if why := blocked.problem(ctx.peer):
+        raise ApiError("UNAUTHORIZED", log=why)
     csrs = []
     for name in ("certCsr", "serverCertCsr"):
         try:

@@ -13,11 +13,12 @@ from typing import Any
 import pki
 import store
 from domain import cas, ids, names, policies, roles
+from domain.care import addresses, blocked
 from domain.context import Context
 from domain.controllers import own_entry
 from domain.enrolling import spending
 from domain.logins import credentials
-from models import Authenticator, Ca, Identity
+from models import Authenticator, Ca, Identity, Router
 from prepared import insert
 from wire.errors import ApiError, field_error
 from wire.resource import now_ms
@@ -33,6 +34,7 @@ def ott(ctx: Context, token: str | None, csr_text: str | bytes | None) -> dict[s
     pem = ctx.ctrl.authority.chain_pem(cert)
     with spending.spent(e):
         spending.add_certificate(e.identity_id, cert, pem)
+        addresses.note(ctx, Identity, e.identity_id)
     log.info("identity %s enrolled by ott, certificate %s", e.identity_id, cert.fingerprint)
     return {"controllers": [own_entry(ctx)], "cert": pem}
 
@@ -51,6 +53,7 @@ def ottca(ctx: Context, token: str | None) -> dict[str, Any]:
         raise ApiError("CERTIFICATE_FAILED_VALIDATION", why)
     with spending.spent(e):
         spending.add_certificate(e.identity_id, leaf, "".join(c.pem for c in ctx.peer), ca=ca)
+        addresses.note(ctx, Identity, e.identity_id)
     log.info("identity %s enrolled by ottca with ca %s, certificate %s", e.identity_id, ca.id, leaf.fingerprint)
     return {"controllers": [own_entry(ctx)]}
 
@@ -58,6 +61,8 @@ def ottca(ctx: Context, token: str | None) -> dict[str, Any]:
 def _client_certificate(ctx: Context, code: str) -> pki.Cert:
     if not ctx.peer:
         raise ApiError(code, "no client certificate was presented in the TLS handshake")
+    if why := blocked.problem(ctx.peer):
+        raise ApiError(code, why)
     return ctx.peer[0]
 
 
@@ -78,6 +83,7 @@ def ca_auto(ctx: Context, requested_name: str | None) -> dict[str, Any]:
         if Authenticator.select().where(Authenticator.cert_fingerprint == leaf.fingerprint).exists():
             raise ApiError("CERT_IN_USE", log=leaf.fingerprint)
         _add_auto_identity(key, names.free(wanted), attributes, claim, ca)
+        addresses.note(ctx, Identity, key)
         if not claim:
             spending.add_certificate(key, leaf, "".join(c.pem for c in ctx.peer), ca=ca)
     log.info("identity %s made by ca %s, certificate %s", key, ca.id, leaf.fingerprint)
@@ -140,6 +146,7 @@ def updb(ctx: Context, token: str | None, password: str | None) -> dict[str, Any
             updb_username=e.username,
             updb_password=hashed,
         )
+        addresses.note(ctx, Identity, e.identity_id)
     log.info("identity %s enrolled by updb", e.identity_id)
     return {"controllers": [own_entry(ctx)], "username": e.username}
 
@@ -161,6 +168,7 @@ def erott(ctx: Context, token: str | None, client: str | None, server: str | Non
     pem = authority.chain_pem(cert)
     with spending.spent(e):
         spending.set_router_certificate(e.router_id, cert, pem)
+        addresses.note(ctx, Router, e.router_id)
     log.info("router %s enrolled, certificate %s", e.router_id, cert.fingerprint)
     return {"ca": authority.ca_pem(), "cert": pem, "serverCert": authority.chain_pem(server_cert)}
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import tokens
 from domain import ids
+from domain.care import blocked
 from domain.context import Context
 from models import ApiSession, Authenticator, Identity, Revocation, SessionCertificate
 from prepared import Prepared
@@ -181,7 +182,7 @@ def _possessed(ctx: Context, session: ApiSession, fingerprints: list[str]) -> bo
 
     The handshake proved the key. After a certificate was extended, the authenticator's new one counts.
     """
-    if not ctx.peer:
+    if not ctx.peer or blocked.problem(ctx.peer):
         return False
     shown = ctx.peer[0].fingerprint
     if shown in fingerprints:

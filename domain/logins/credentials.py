@@ -16,6 +16,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 import pki
 import store
 from domain import cas
+from domain.care import blocked
 from domain.context import Context
 from domain.logins import signers
 from models import ApiSession, Authenticator, AuthPolicy, Identity
@@ -142,6 +143,8 @@ def by_certificate(ctx: Context) -> Login:
     """Find the identity of the TLS client certificate. The leaf alone identifies."""
     if not ctx.peer:
         raise refused("no client certificate was presented")
+    if why := blocked.problem(ctx.peer):
+        raise refused(why)
     leaf, chain = ctx.peer[0], ctx.peer[1:]
     a = _complete(_BY_FINGERPRINT.first(leaf.fingerprint))
     if a is None:
