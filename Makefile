@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: setup test lint format types check real browser serve docs clean
+.PHONY: setup test lint format types check real browser packages serve docs clean
 
 setup: $(INSTALLED)
 
@@ -36,6 +36,11 @@ real: $(INSTALLED)
 browser: $(INSTALLED)
 	$(BIN)/python -m pytest -m browser
 
+# Wheel, zipapp and binary into dist/, each tried as somebody who just got it.
+packages:
+	PYTHON=$(PYTHON) packaging/build.sh
+	PYTHON=$(PYTHON) packaging/smoke.sh
+
 serve: $(INSTALLED)
 	$(BIN)/python app.py run
 
@@ -43,5 +48,5 @@ docs: $(INSTALLED)
 	$(BIN)/python -c "import config; print(config.reference(), end='')" > docs/settings.md
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -82,6 +83,12 @@ def real_load(identity_file: Path, seconds: float = 2) -> str:
     need_wheel()
     environment = {**child_environment(), "ZITI_LOG": "6"}
     return run([sys.executable, "-c", _LOAD, identity_file, str(seconds)], env=environment).stderr
+
+
+def assert_complete(log: str) -> None:
+    """The client got at least one service and ended its session."""
+    assert re.search(r"service event [1-9][0-9]* added", log)
+    assert "DELETE[/current-api-session]" in log
 
 
 # --- the Go SDK

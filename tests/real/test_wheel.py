@@ -1,19 +1,12 @@
 """The Python wheel enrolls, logs in, lists services and logs out."""
 
-import re
 import secrets
 
 import pytest
 
-from tests.real.clients import ClientError, OpenSsl, Preparation, real_enroll, real_load
+from tests.real.clients import ClientError, OpenSsl, Preparation, assert_complete, real_enroll, real_load
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
-
-
-def assert_complete(log: str) -> None:
-    """The client got at least one service and ended its session."""
-    assert re.search(r"service event [1-9][0-9]* added", log)
-    assert "DELETE[/current-api-session]" in log
 
 
 @pytest.mark.usefixtures("service")
