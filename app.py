@@ -37,6 +37,7 @@ from domain import (
     setup,
     token_enrollment,
 )
+from domain.care import overview
 from domain.context import VERSION, Controller
 from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
@@ -65,6 +66,7 @@ MODULES = (
     controller_settings,
     database,
     fabric,
+    overview,
 )
 WATCH_SECONDS = 30
 
