@@ -163,6 +163,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("router_certificate_days", _positive, 365, "days a router's certificates are valid"),
     Setting("enrollment_minutes", _positive, 180, "minutes an identity's enrollment token is valid"),
     Setting("router_enrollment_minutes", _positive, 180, "minutes a router's enrollment token is valid"),
+    Setting("expiring_days", _positive, 30, "days before its end from which a certificate counts as expiring"),
     Setting("session_minutes", _positive, 30, "minutes an API session lives"),
     Setting("oidc", _choice("on", "off"), "on", "serve and announce OIDC logins: on or off"),
     Setting(

@@ -27,12 +27,12 @@ _V1 = (
     'CREATE UNIQUE INDEX "identity_external_id" ON "identity" ("external_id")',
     'CREATE INDEX "identity_auth_policy_id" ON "identity" ("auth_policy_id")',
     'CREATE INDEX "identity_enrolled_address" ON "identity" ("enrolled_address")',
-    'CREATE INDEX "identity_last_seen_at" ON "identity" ("last_seen_at")',
-    'CREATE INDEX "identity_token_expires_at" ON "identity" ("token_expires_at")',
-    'CREATE INDEX "identity_cert_expires_at" ON "identity" ("cert_expires_at")',
     'CREATE INDEX "identity_type_disabled_at_disabled_until_is_enrolled_tok_05dd778" ON "identity" '
     '("type", "disabled_at", "disabled_until", "is_enrolled", "token_expires_at", "cert_expires_at", '
     '"external_id", "id")',
+    'CREATE INDEX "identity_last_seen_at_id" ON "identity" ("last_seen_at", "id")',
+    'CREATE INDEX "identity_token_expires_at_id" ON "identity" ("token_expires_at", "id")',
+    'CREATE INDEX "identity_cert_expires_at_id" ON "identity" ("cert_expires_at", "id")',
     'CREATE TABLE "identity_attribute" ("attribute" TEXT NOT NULL, "entity_id" TEXT NOT NULL, PRIMARY '
     'KEY ("attribute", "entity_id"), FOREIGN KEY ("entity_id") REFERENCES "identity" ("id") ON DELETE '
     "CASCADE) WITHOUT ROWID",

@@ -116,11 +116,11 @@ class Identity(Entity):
     failed_logins = pw.IntegerField(default=0)
     ca = pw.TextField(null=True)
     enrolled_address = pw.TextField(null=True, index=True)
-    last_seen_at = pw.BigIntegerField(null=True, index=True)
+    last_seen_at = pw.BigIntegerField(null=True)
     # Kept by the triggers of Enrollment and Authenticator, so that lists by state are one pass over an index.
     is_enrolled = pw.BooleanField(default=False)
-    token_expires_at = pw.BigIntegerField(null=True, index=True)
-    cert_expires_at = pw.BigIntegerField(null=True, index=True)
+    token_expires_at = pw.BigIntegerField(null=True)
+    cert_expires_at = pw.BigIntegerField(null=True)
 
     class Meta:
         indexes = (
@@ -137,6 +137,10 @@ class Identity(Entity):
                 ),
                 False,
             ),
+            # With the id behind them, as lists are sorted.
+            (("last_seen_at", "id"), False),
+            (("token_expires_at", "id"), False),
+            (("cert_expires_at", "id"), False),
         )
 
 

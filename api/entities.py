@@ -11,6 +11,7 @@ from typing import Any
 
 from api import runtime
 from domain import administrators, authenticators, cas, enrollment, identities, ids, policies, roles
+from domain.care import states
 from domain.logins import auth, session_certificates, signers
 from domain.network import routers, services, terminators
 from models import (
@@ -202,6 +203,7 @@ def _all_routers(path: str) -> Entity:
         after_save=routers.after_transit_save,
         before_delete=routers.before_delete,
         extend=routers.extend_transit,
+        derived=states.of_routers,
     )
 
 
@@ -326,6 +328,7 @@ ENTITIES: tuple[Entity, ...] = (
             "authPolicyId": Symbol("string", Identity.auth_policy),
         },
         scope=administrators.visible,
+        derived=states.of_identities,
         before_save=identities.before_save,
         after_save=identities.after_save,
         before_delete=identities.before_delete,
@@ -434,6 +437,7 @@ ENTITIES: tuple[Entity, ...] = (
             "online": Symbol.nothing("bool"),
         },
         scope=routers.is_edge,
+        derived=states.of_routers,
         before_save=routers.before_edge_save,
         after_save=routers.after_edge_save,
         before_delete=routers.before_delete,

@@ -5,14 +5,36 @@ Each row and action needs a full administrator unless it says otherwise.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from api import care_table
+from api.entities import TABLE as UPSTREAM
+from domain.care import people, states
 from domain.logins import api_tokens
-from models import ApiToken
+from models import ApiToken, Router
 from wire.filter_sql import Symbol
 from wire.resource import OWN, TIME, Entity, Field
 
+
+def _own(upstream: Entity, filterable: tuple[str, ...], **changes: Any) -> Entity:
+    """An upstream row for reading, with more properties and the names of these in its filters."""
+    return replace(upstream, bases=(OWN,), verbs="lg", associations=(), filterable=filterable, **changes)
+
+
+_IDENTITIES, _EDGE_ROUTERS = UPSTREAM["identities"], UPSTREAM["edge-routers"]
+
 ENTITIES: tuple[Entity, ...] = (
     *care_table.ENTITIES,
+    _own(_IDENTITIES, (*_IDENTITIES.filterable, *states.NAMES), extend=people.extend_identities),
+    _own(
+        _EDGE_ROUTERS,
+        (*_EDGE_ROUTERS.filterable, *states.NAMES, "kind"),
+        path="routers",
+        symbols={**_EDGE_ROUTERS.symbols, "kind": Symbol("string", Router.kind)},
+        scope=None,
+        extend=people.extend_routers,
+    ),
     Entity(
         "api-tokens",
         "apiToken",

@@ -137,7 +137,7 @@ def page_of(ctx: Context, entity: Entity) -> Page:
         base = roles.by_filter(entity.side, ctx.query.getlist("roleFilter"), ctx.query.get("roleSemantic", "AllOf"))
     else:
         base = None
-    resolve = _resolver(ctx, shape)
+    resolve, used = _resolver(ctx, shape)
     try:
         query = filters.parse(ctx.query.get("filter", ""))
         if query.where is not None:
@@ -147,19 +147,29 @@ def page_of(ctx: Context, entity: Entity) -> Page:
         raise ApiError("INVALID_FILTER", str(e)) from None
     limit = limit if query.limit is None else query.limit
     offset = offset if query.skip is None else query.skip
+    if where is not None and used:
+        # The columns of derived values are in one narrow index: find the ids there, then the rows.
+        m = entity.model
+        where = m.id.in_(m.select(m.id).where(where))
     return Page([c for c in (base, where) if c is not None], order, _limit(limit), max(offset, 0))
 
 
-def _resolver(ctx: Context, shape: Shape) -> Callable[[str], Symbol | None]:
-    """What names stand for in this request: a narrow API token cannot search for secrets."""
+def _resolver(ctx: Context, shape: Shape) -> tuple[Callable[[str], Symbol | None], set[str]]:
+    """What names stand for in this request, and which derived ones were asked for so far.
+
+    A narrow API token cannot search for secrets.
+    """
     derived = shape.entity.derived(ctx) if shape.entity.derived else {}
+    used: set[str] = set()
 
     def resolve(name: str) -> Symbol | None:
         if name in scopes.SECRETS and ctx.scope != scopes.ADMIN:
             return None
+        if name in derived:
+            used.add(name)
         return derived.get(name) or shape.resolve(name)
 
-    return resolve
+    return resolve, used
 
 
 def _limit(asked: int) -> int:

@@ -253,7 +253,7 @@ def test_read_gets_no_secret_from_any_list(controller, api, clients):
     reader = clients["read"]
     for path in ("identities", "enrollments", "edge-routers", "transit-routers", "routers", "api-sessions"):
         text = str(reader.get(f"/{path}", limit=500).ok())
-        assert not re.search(r"'(enrollmentJwt|enrollmentToken|jwt|token)': '.", text), path
+        assert not re.search(r"'(enrollmentJwt|enrollmentToken|jwt|token)': '[^']", text), path
         assert found["token"] not in text
         assert session not in text
     for path in ("enrollments", "api-sessions"):

@@ -50,7 +50,7 @@ LIBRARIES = {
     "cryptography": {"pki", "certificates", "cli.keys"},
     "OpenSSL": {"tls"},
     "jwt": {"tokens"},
-    "peewee": {"models", "prepared", "store", "wire.filter_sql", "api.rows", "domain.roles"},
+    "peewee": {"models", "prepared", "store", "wire.filter_sql", "api.rows", "domain.care.states", "domain.roles"},
     "playhouse": {"models", "store"},
     "prometheus_client": {"domain.metrics"},
     "sqlite3": {"store"},

@@ -109,10 +109,12 @@ def replace_authenticator(identity_id: str, method: str) -> None:
 
 def set_router_certificate(key: str, cert: pki.Cert, pem: str) -> None:
     """Write a router's new certificate. Needs a write transaction."""
+    now = now_ms()
     Router.update(
+        last_seen_at=now,
         is_verified=True,
         fingerprint=cert.fingerprint,
         cert_pem=pem,
         cert_expires_at=milliseconds(cert.not_after),
-        updated_at=now_ms(),
+        updated_at=now,
     ).where(Router.id == key).execute()

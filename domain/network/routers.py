@@ -133,6 +133,15 @@ def extend_edge(ctx: Context, rows: list[Router], docs: list[dict[str, Any]]) ->
             doc.update(_token(ctx, pending[row.id], NEVER))
 
 
+def extend_any(ctx: Context, rows: list[Router], docs: list[dict[str, Any]]) -> None:
+    """Routers of all kinds in one list, edge routers with their token: for our own API."""
+    pending = _enrollments(rows)
+    for row, doc in zip(rows, docs, strict=True):
+        doc.update({**_UNSEEN, "configs": row.configs or None, "fingerprint": row.fingerprint, "kind": row.kind})
+        if row.id in pending:
+            doc.update(_token(ctx, pending[row.id], time_text(pending[row.id].issued_at)))
+
+
 def extend_transit(ctx: Context, rows: list[Router], docs: list[dict[str, Any]]) -> None:
     """The same for the lists of all routers, which show no token of edge routers."""
     pending = _enrollments([r for r in rows if r.kind != "edge"])
