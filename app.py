@@ -36,7 +36,7 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import addresses, certificates, watch
+from domain.care import addresses, archive, backups, certificates, watch
 from domain.context import VERSION, Controller
 from domain.logins import auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
@@ -66,6 +66,7 @@ MODULES = (
     fabric,
     addresses,
     certificates,
+    backups,
 )
 
 
@@ -132,6 +133,9 @@ def open_store(folder: Path) -> None:
 def run(settings: config.Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     folder: Path = settings.data
+    backups.check_settings(settings)
+    if archive.unfinished(folder):
+        raise archive.BackupError(f"a restore into {folder} was cut off: run `zitilite restore` again")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = store.FolderLock(folder)
     try:
@@ -301,7 +305,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except config.SettingError as e:
         print(f"zitilite: {e}", file=sys.stderr)
         return 2
-    except (store.StoreError, pki.PkiError, setup.SetupError, OSError) as e:
+    except (store.StoreError, pki.PkiError, setup.SetupError, archive.BackupError, OSError) as e:
         print(f"zitilite: {e}", file=sys.stderr)
         return 1
 
