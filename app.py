@@ -37,7 +37,7 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import addresses, certificates, overview, watch
+from domain.care import addresses, backups, certificates, overview, watch
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
 from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
@@ -71,6 +71,7 @@ MODULES = (
     addresses,
     certificates,
     overview,
+    backups,
 )
 
 
@@ -137,6 +138,9 @@ def open_store(folder: Path) -> None:
 def run(settings: config.Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     folder: Path = settings.data
+    backups.check_settings(settings)
+    if archive.unfinished(folder):
+        raise archive.BackupError(f"a restore into {folder} was cut off: run `zitilite restore` again")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = store.FolderLock(folder)
     try:

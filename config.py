@@ -77,6 +77,13 @@ def _positive(value: str | int) -> int:
     return number
 
 
+def _from_zero(value: str | int) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError(f"{number} is below zero")
+    return number
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
@@ -181,6 +188,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("threads", _positive, 8, "worker threads"),
     Setting("metrics", _choice("off", "on"), "off", "on: /metrics answers everybody, in the Prometheus text format"),
+    Setting("backup_hours", _from_zero, 0, "hours between backups that are made by themselves; 0: none are"),
+    Setting("backup_keep", _positive, 7, "how many of those backups are kept; those made on request stay"),
+    Setting("backup_folder", str, "", "folder for backups (default: DATA/backups)"),
+    Setting(
+        "backup_passphrase",
+        _between(8, 200, empty=True),
+        "",
+        "passphrase of 8 to 200 characters that backups are encrypted with",
+        secret=True,
+    ),
     Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
     Setting("log_format", _choice("text", "json"), "text", "text, or json for one JSON object a line"),
     Setting(

@@ -546,6 +546,27 @@ class _Folder:
         return self.save("intermediate", cert)
 
 
+def folder_problems(folder: Path) -> list[str]:
+    """What is wrong with a folder of self-made keys and certificates; looks only. The root's key may be elsewhere."""
+    problems, certs = [], {}
+    for name in ("root", "intermediate", "server"):
+        cert, key = folder / f"{name}.cert", folder / f"{name}.key"
+        try:
+            if cert.exists():
+                certs[name] = _load_cert_file(cert)[0]
+            if key.exists() and name in certs and not _key_matches(certs[name], _load_key(key)):
+                problems.append(f"{key} is not the key of {name}.cert")
+            elif name in certs and name != "root" and not key.exists():
+                problems.append(f"{key} is missing but {name}.cert is there")
+            if key.exists() and key.stat().st_mode & 0o077:
+                problems.append(f"{key} can be read by others than its owner: chmod 600 {key}")
+        except PkiError as e:
+            problems.append(str(e))
+    if len(certs.keys() & {"root", "intermediate"}) == 2 and not certs["intermediate"].is_signed_by(certs["root"]):
+        problems.append(f"{folder}/intermediate.cert is not issued by root.cert there")
+    return problems
+
+
 def _trust_domain(options: PkiOptions, root: Cert) -> str:
     found = (u.removeprefix("spiffe://") for u in root.uris if u.startswith("spiffe://"))
     return options.trust_domain or next(found, "").partition("/")[0] or root.fingerprint

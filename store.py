@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,24 @@ def backup(target: Path) -> None:
     finally:
         copy.close()
         source.close()
+
+
+def version() -> int:
+    """The schema of the open database: how many migrations were applied."""
+    return int(database.execute_sql("PRAGMA user_version").fetchone()[0])
+
+
+def examine(file: Path) -> tuple[int, str]:
+    """The schema of a database file that is not open here, and SQLite's check of it; changes nothing.
+
+    Gives the problem in place of `ok` when it cannot be read at all.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
+            schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            return schema, str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as e:
+        return 0, str(e)
 
 
 def reindex() -> None:

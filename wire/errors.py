@@ -12,6 +12,7 @@ from typing import Any
 # code -> (usual HTTP status, message). An ApiError may override both where the recordings do.
 CODES: dict[str, tuple[int, str]] = {
     "ADVERTISED_KEY_MISMATCH": (409, "The advertised address does not serve this controller's key"),
+    "BACKUP_FAILED": (409, "The backup could not be made"),
     "BAD_REQUEST": (400, "The request could not be understood"),
     "CAN_NOT_DELETE_REFERENCED_ENTITY": (
         409,
