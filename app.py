@@ -37,7 +37,7 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import addresses, backups, certificates, overview, watch
+from domain.care import addresses, archive, backups, certificates, overview, watch
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
 from domain.logins import api_tokens, auth, mfa, oidc, session_certificates

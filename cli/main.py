@@ -19,9 +19,10 @@ import shtab
 import config
 import pki
 import store
-from cli import device, nouns, output, upkeep
+from cli import backup, device, nouns, output, upkeep
 from cli.transport import CommandError, Local, Remote, Transport
 from domain import setup
+from domain.care.archive import BackupError
 from domain.context import VERSION
 
 # What every command understands that works on a data folder or on a controller elsewhere.
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         )
         nouns.add_verbs(noun, verbs, options)
     upkeep.add_commands(commands, options)
+    backup.add_commands(commands, options)
     device.add_commands(commands)
     completion = commands.add_parser("completion", help="print the completion script of a shell")
     completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
@@ -124,7 +126,7 @@ def main(argv: Sequence[str] | None, wiring: Wiring) -> int:
         return _complain(e, 2)
     except CommandError as e:
         return _complain(e, e.exit_code)
-    except (store.StoreError, pki.PkiError, setup.SetupError, OSError) as e:
+    except (store.StoreError, pki.PkiError, setup.SetupError, BackupError, OSError) as e:
         return _complain(e, 1)
     except KeyboardInterrupt:
         return _complain("stopped", 130)

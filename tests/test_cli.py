@@ -208,3 +208,19 @@ def test_the_first_start_without_serving(tmp_path):
     assert "already" in cli.run("init", code=1)
     token = cli.run("identity", "create", "box", "--output", "jwt").strip()
     assert tokens.peek(token)[1]["iss"] == "https://ziti.lab.example:2280"
+
+
+def test_a_backup_and_its_return_on_another_machine(cli, tmp_path):
+    name = unique("box")
+    cli.run("identity", "create", name)
+    (tmp_path / "secret").write_text("a good passphrase\n")
+    cli.run("backup", "all.age", "--passphrase-file", "secret")
+    assert stat.S_IMODE((tmp_path / "all.age").stat().st_mode) == 0o600
+    assert "there already" in cli.run("backup", "all.age", "--passphrase-file", "secret", code=2)
+    assert "can be restored" in cli.run("restore", "--check", "all.age", "--passphrase-file", "secret")
+    (tmp_path / "wrong").write_text("another passphrase")
+    assert "wrong passphrase" in cli.run("restore", "--check", "all.age", "--passphrase-file", "wrong", code=1)
+    assert "passphrase is needed" in cli.run("restore", "all.age", "--data", "new", code=2)
+    cli.run("restore", "all.age", "--data", "new", "--passphrase-file", "secret")
+    assert name in cli.run("identity", "list", f'name = "{name}"', "--data", "new")
+    assert "not empty" in cli.run("restore", "all.age", "--data", "new", "--passphrase-file", "secret", code=1)

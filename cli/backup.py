@@ -1,0 +1,86 @@
+"""`backup` and `restore`: one encrypted file that holds everything."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from pathlib import Path
+from typing import Any
+
+import config
+from cli import output
+from cli.transport import OWN, USAGE, CommandError, Transport
+from domain.care import archive
+from migrations import MIGRATIONS
+
+
+def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
+    """Give the parser these commands."""
+    backup = commands.add_parser("backup", help="write everything into one encrypted file", parents=[options])
+    backup.add_argument("file", type=Path, nargs="?", default=None, help="default: a file in the backup folder")
+    _add_passphrase(backup)
+    backup.set_defaults(act=run_backup)
+    restore = commands.add_parser("restore", help="put a backup back as a data folder, or only look at it")
+    config.add_flags(restore, ("data", "config"))
+    restore.add_argument("file", type=Path)
+    restore.add_argument("--check", action="store_true", help="open it and look at all of it, change nothing")
+    restore.add_argument("--force", action="store_true", help="move aside what is in the folder")
+    _add_passphrase(restore)
+    restore.set_defaults(offline=run_restore)
+
+
+def _add_passphrase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--passphrase-file",
+        type=Path,
+        default=None,
+        help="file with the passphrase (default: the setting backup_passphrase, or it is asked for)",
+    )
+
+
+def _passphrase(a: argparse.Namespace, settings: config.Settings | None) -> str:
+    """The passphrase from the file, the settings, or the terminal; "" leaves it to the controller's settings."""
+    if a.passphrase_file:
+        try:
+            return str(a.passphrase_file.read_text().strip())
+        except OSError as e:
+            raise CommandError(f"{a.passphrase_file} cannot be read: {e.strerror}", USAGE) from None
+    if settings and settings.backup_passphrase:
+        return str(settings.backup_passphrase)
+    return getpass.getpass("passphrase: ") if sys.stdin.isatty() else ""
+
+
+def run_backup(api: Transport, a: argparse.Namespace) -> None:
+    """Make a backup while everything goes on; with a file named it is fetched there."""
+    if a.file and a.file.exists():
+        raise CommandError(f"{a.file} is there already: name another file", USAGE)
+    passphrase = _passphrase(a, None)
+    made = api.call("POST", f"{OWN}/backups", {"passphrase": passphrase} if passphrase else {}).checked().data
+    key = made["id"]
+    if a.file:
+        path = f"{OWN}/backups/{key}"
+        content = api.call("GET", f"{path}/content", accept="application/octet-stream").checked().content
+        output.write_private(a.file, content)
+        api.call("DELETE", path).checked()
+    if a.output == "json":
+        output.as_json({"id": key, "file": str(a.file) if a.file else None})
+    else:
+        where = a.file or f"{key}.age in the backup folder"
+        print(f"written: {where}; `zitilite restore --check FILE` looks at it")
+
+
+def run_restore(settings: config.Settings, a: argparse.Namespace) -> int:
+    """Put a backup back, or look at it. Exit code 1 when it is not usable."""
+    passphrase = _passphrase(a, settings)
+    if not passphrase:
+        raise CommandError("a passphrase is needed: --passphrase-file, or the setting backup_passphrase", USAGE)
+    if a.check:
+        report = archive.check(a.file, passphrase, len(MIGRATIONS))
+    else:
+        report = archive.restore(a.file, passphrase, settings.data, len(MIGRATIONS), force=a.force)
+    for line in report.lines():
+        print(line)
+    if not a.check:
+        print(f"restored to {settings.data}; where clients reach it by another name now, start it with --advertise")
+    return 1 if report.problems else 0
