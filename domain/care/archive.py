@@ -15,6 +15,8 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -22,8 +24,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pyrage
 
 import pki
 import store
@@ -87,7 +87,7 @@ def create(settings: Settings, target: Path, passphrase: str, facts: dict[str, A
             "files": {name: {"size": len(data), "sha256": _sha256(data)} for name, data in files.items()},
         }
         files[MANIFEST] = json.dumps(manifest, indent=1).encode()
-        write_private(target, pyrage.passphrase.encrypt(_packed(files), passphrase))
+        write_private(target, _age("encrypt", _packed(files), passphrase))
     except OSError as e:
         raise BackupError(f"{target} cannot be written: {e.strerror}") from e
     return manifest
@@ -124,6 +124,34 @@ def _plain_settings(settings: Settings) -> dict[str, Any]:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+class _AgeError(BackupError):
+    """The library's complaint."""
+
+
+# Hashing the passphrase takes seconds and hundreds of megabytes on purpose: in a process of its own nothing else
+# waits for it, and what the memory does not allow ends that process, not the controller.
+_AGE = """
+import sys, pyrage
+passphrase = bytes.fromhex(sys.stdin.buffer.readline().decode()).decode()
+try:
+    made = getattr(pyrage.passphrase, sys.argv[1])(sys.stdin.buffer.read(), passphrase)
+except (pyrage.EncryptError, pyrage.DecryptError) as e:
+    sys.exit(str(e))
+sys.stdout.buffer.write(made)
+"""
+
+
+def _age(operation: str, data: bytes, passphrase: str) -> bytes:
+    given = passphrase.encode().hex().encode() + b"\n" + data
+    command = [sys.executable, "-I", "-c", _AGE, operation]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - all of it is ours
+    if done.returncode < 0:
+        raise BackupError(f"{operation}ing was ended by signal {-done.returncode}: it needs up to 1 GiB of memory")
+    if done.returncode:
+        raise _AgeError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
+    return done.stdout
 
 
 def _packed(files: dict[str, bytes]) -> bytes:
@@ -170,8 +198,8 @@ def read(file: Path, passphrase: str) -> tuple[dict[str, Any], dict[str, bytes]]
     except OSError as e:
         raise BackupError(f"{file} cannot be read: {e.strerror}") from e
     try:
-        plain = pyrage.passphrase.decrypt(sealed, passphrase)
-    except pyrage.DecryptError as e:
+        plain = _age("decrypt", sealed, passphrase)
+    except _AgeError as e:
         text = f"{file} cannot be opened ({e}): wrong passphrase, or the file is damaged or no backup"
         raise BackupError(text) from None
     files = _unpacked(plain)
