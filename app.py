@@ -36,7 +36,7 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import addresses, archive, backups, certificates, watch
+from domain.care import addresses, archive, backups, certificates, rollover, watch
 from domain.context import VERSION, Controller
 from domain.logins import auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
@@ -66,6 +66,7 @@ MODULES = (
     fabric,
     addresses,
     certificates,
+    rollover,
     backups,
 )
 

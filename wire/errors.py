@@ -83,6 +83,7 @@ CODES: dict[str, tuple[int, str]] = {
         429,
         "The requested operation is rate limited and the rate limit has been exceeded. Please try again later",
     ),
+    "ROLLOVER_FAILED": (409, "The certificate could not be replaced"),
     "SERVER_NOT_RUNNING_IN_HA_MODE": (
         400,
         "The server is not running in HA mode. HA operations are not permitted",

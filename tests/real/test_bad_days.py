@@ -16,7 +16,7 @@ from tests.controllers import Api, Controller
 from tests.flows import unique
 from tests.real.clients import ClientError, Preparation, real_enroll, real_load
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 OWN = "/zitilite/v1"
 PASSPHRASE = "correct horse battery"
 
@@ -91,3 +91,37 @@ def test_a_blocked_client_is_out(make_controller, tmp_path):
     own.create("/blocked-certificates", {"serial": row["serial"]})
     with pytest.raises((ClientError, AssertionError)):
         loads(identity, tmp_path)
+
+
+@pytest.mark.parametrize("what", ["intermediate", "root"])
+def test_clients_of_before_and_after_a_rollover(make_controller, tmp_path, what):
+    """Who enrolled before trusts the old root only, and its certificate is of the old issuer."""
+    server = make_controller()
+    add_service(server.admin())
+    before = enrolled(server, tmp_path)
+    loads(before, tmp_path)
+    server.admin().on(OWN).post("/certificates/rollover", {"what": what}).ok()
+    server._knows_ca = False
+    loads(before, tmp_path)
+    after = enrolled(server, tmp_path)
+    assert after["id"]["ca"] != before["id"]["ca"]
+    loads(after, tmp_path)
+    server.restart()
+    loads(before, tmp_path)
+    loads(after, tmp_path)
+
+
+def test_the_go_sdk_before_and_after_a_rollover(make_controller, tmp_path, go_client):
+    """The same with the SDK that most tunnelers are made of."""
+    server = make_controller()
+    add_service(server.admin())
+    files = []
+    for what in ("intermediate", "root", ""):
+        _, jwt = Preparation(server.admin(), tmp_path).jwt({"ott": True})
+        files.append(tmp_path / f"before-{what}.json")
+        go_client.enroll(jwt, files[-1])
+        if what:
+            server.admin().on(OWN).post("/certificates/rollover", {"what": what}).ok()
+            server._knows_ca = False
+    for file in files:
+        assert len(go_client.services(file)[1]) == 1
