@@ -36,7 +36,7 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import addresses, archive, backups, certificates, rollover, watch
+from domain.care import addresses, archive, backups, certificates, crls, doctor, rollover, watch
 from domain.context import VERSION, Controller
 from domain.logins import auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
@@ -67,7 +67,9 @@ MODULES = (
     addresses,
     certificates,
     rollover,
+    crls,
     backups,
+    doctor,
 )
 
 

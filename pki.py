@@ -30,10 +30,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certificates import (
     BadCertificate,
+    BadCrl,
     BadCsr,
     Cert,
     Csr,
     PkiError,
+    RevocationList,
     Untrusted,
     Usage,
     authority_problem,
@@ -42,6 +44,7 @@ from certificates import (
     key_der,
     load_cert,
     load_certs,
+    load_crl,
     load_csr,
     printable,
     sha1,
@@ -51,6 +54,7 @@ from certificates import (
 __all__ = [
     "Authority",
     "BadCertificate",
+    "BadCrl",
     "BadCsr",
     "Cert",
     "Csr",
@@ -60,6 +64,7 @@ __all__ = [
     "PkiError",
     "PkiOptions",
     "Profile",
+    "RevocationList",
     "SigningKey",
     "TlsMaterial",
     "Untrusted",
@@ -67,6 +72,7 @@ __all__ = [
     "find_leaf",
     "load_cert",
     "load_certs",
+    "load_crl",
     "load_csr",
     "verify_chain",
 ]

@@ -34,6 +34,7 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "The supplied request contains an invalid document or no valid accept content were available, see cause",
     ),
+    "CRL_REFUSED": (400, "The revocation list is not accepted"),
     "EDGE_ROUTER_ENROLL_COMMON_NAME_INVALID": (
         400,
         "The edge router CSR enrollment must have a common name that matches the edge router's id",

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from domain.care import addresses, backups, certificates, rollover
+from domain.care import addresses, backups, certificates, crls, rollover
 from domain.context import Controller
 
 log = logging.getLogger("zitilite.watch")
@@ -25,6 +25,7 @@ JOBS: tuple[tuple[str, Callable[[Controller], None]], ...] = (
     ("the server certificate could not be renewed", _renew),
     ("a CA could not be rolled over", rollover.roll_if_due),
     ("the addresses could not be checked", addresses.look_at_all),
+    ("the revocation lists could not be fetched", crls.fetch_due),
     ("the certificates could not be listed", _index),
     ("the scheduled backup could not be made", backups.make_if_due),
 )
