@@ -890,18 +890,27 @@ class Authority:
         return client, server
 
     def renew_server_if_needed(self, addresses: Iterable[str], *, now: datetime) -> bool:
-        """Bring the server certificate up to date; True when there is a new one.
+        """Bring the server certificate up to date; True when there is something new to serve.
 
+        A CA that another process rolled over is taken from its files.
         A self-made one is issued again, with the same key, when less than a third of its life is
         left, when `addresses` differ from its names, or when another CA issued it. An own one is
         read again. Pass the new `tls_material()` on to the server. Raises PkiError; the old
         certificate then stays in use.
         """
         with self._lock:
+            self._look_for_rollover(now)
             fresh = self._fresh_server(list(addresses), now)
             if fresh is not None:
                 self._server = fresh
             return fresh is not None
+
+    def _look_for_rollover(self, now: datetime) -> None:
+        if self._options.signing:
+            return
+        store = _Folder(self._folder, self._options, now)
+        if store.cert("intermediate") not in (None, self._cas.signer.cert):
+            self._cas = _Cas.of(store.intermediate(store.root()), store)
 
     def _fresh_server(self, addresses: list[str], now: datetime) -> _Server | None:
         old = self._server.holder

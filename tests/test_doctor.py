@@ -12,8 +12,7 @@ import pytest
 
 import config
 import store
-from domain.care import commands, doctor
-from domain.care.archive import BackupError
+from domain.care import doctor
 from migrations import MIGRATIONS
 from tests.certificates import CA
 from tests.controllers import Controller
@@ -53,9 +52,7 @@ def test_a_healthy_controller(server):
     outside = found(server)
     assert outside.keys() == rows.keys()
     assert doctor.exit_code(list(outside.values())) == 0
-    lines, code = commands.run_doctor(settings_of(server), SCHEMA)
-    assert code == 0
-    assert all(line.startswith("ok") for line in lines)
+    assert all(line.startswith("ok") for line in doctor.lines(list(outside.values())))
 
 
 def test_a_stopped_controller_does_not_answer(server):
@@ -63,10 +60,10 @@ def test_a_stopped_controller_does_not_answer(server):
     checks = found(server)
     check = checks[f"address-127.0.0.1:{server.port}"]
     assert (check.state, "does not answer" in check.detail) == ("warn", True)
-    lines, code = commands.run_doctor(settings_of(server), SCHEMA)
-    assert code == 1
-    assert any(line.startswith("      -> ") for line in lines)
-    assert commands.run_doctor(settings_of(server), SCHEMA, as_json=True)[0][0].startswith("[\n")
+    assert doctor.exit_code(list(checks.values())) == 1
+    lines = doctor.lines(list(checks.values()))
+    at = lines.index(f"warn  {check.title}: {check.detail}")
+    assert lines[at + 1] == f"      -> {check.advice}"
 
 
 def set_end(server: Controller, kind: str, end: datetime) -> None:
@@ -180,24 +177,3 @@ def test_no_controller_and_no_right(tmp_path, server):
         doctor.run_offline(config.load({"data": str(tmp_path)}, {}), SCHEMA)
     _, name, password = with_password(server.admin())
     assert server.api().login(name, password).on(OWN).get("/checks").status == 401
-
-
-def test_backup_and_restore_by_command(server, tmp_path):
-    """What the command line does, on a controller that runs, and into a new folder."""
-    flags = {"backup_passphrase": "correct horse battery"}
-    file = tmp_path / "mine.age"
-    lines, code = commands.backup(settings_of(server, **flags), file)
-    assert (code, str(file) in lines[0], file.stat().st_mode & 0o777) == (0, True, 0o600)
-    lines, code = commands.restore(settings_of(server, **flags), file, SCHEMA, only_check=True)
-    assert (code, lines[-1]) == (0, "result     good: it can be restored")
-    new = Controller(tmp_path / "new")
-    lines, code = commands.restore(settings_of(new, **flags), file, SCHEMA)
-    assert code == 0
-    assert any(line.startswith("restored") for line in lines)
-    assert (new.data / "zitilite.db").exists()
-    for wrong in (
-        lambda: commands.backup(settings_of(server, **flags), file),
-        lambda: commands.backup(settings_of(server), tmp_path / "x"),
-    ):
-        with pytest.raises(BackupError):
-            wrong()

@@ -203,6 +203,18 @@ def test_renewal_notices_the_end_of_the_old_root(tmp_path):
     assert made.renew_server_if_needed(["127.0.0.1"], now=moment[0]) is False
 
 
+def test_a_running_one_takes_over_what_another_process_rolled(tmp_path):
+    """The command line works on the data folder of a server that runs."""
+    running = authority(tmp_path, NOW)
+    old = running.server_cert
+    authority(tmp_path, NOW).rollover("root", ["127.0.0.1"], now=NOW)
+    assert running.renew_server_if_needed(["127.0.0.1"], now=NOW) is True
+    assert running.server_cert != old
+    assert running.issued(old)
+    assert len(running.bundle) == 4
+    assert running.renew_server_if_needed(["127.0.0.1"], now=NOW) is False
+
+
 @pytest.mark.parametrize("step", range(1, 12))
 def test_a_crash_leaves_the_old_pair_or_the_new_one(tmp_path, monkeypatch, step):
     """After any number of steps of a rollover the folder opens, and what was issued before is still good."""

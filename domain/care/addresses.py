@@ -106,8 +106,9 @@ def listening(ctrl: Controller, port: int) -> None:
 
 def use(ctrl: Controller) -> None:
     """Bring tokens, answers and the server certificate to what the rows say. Raises pki.PkiError."""
-    renew(ctrl)
-    ctrl.addresses = tuple(config.address(row.address) for row in _ordered() if row.is_announced or row.is_issuer)
+    with store.write():
+        renew(ctrl)
+        ctrl.addresses = tuple(config.address(row.address) for row in _ordered() if row.is_announced or row.is_issuer)
 
 
 def renew(ctrl: Controller) -> bool:

@@ -13,16 +13,12 @@ log = logging.getLogger("zitilite.watch")
 SECONDS = 30
 
 
-def _renew(ctrl: Controller) -> None:
-    addresses.renew(ctrl)
-
-
 def _index(ctrl: Controller) -> None:
     certificates.catch_up()
 
 
 JOBS: tuple[tuple[str, Callable[[Controller], None]], ...] = (
-    ("the server certificate could not be renewed", _renew),
+    ("the server certificate could not be renewed", addresses.use),
     ("a CA could not be rolled over", rollover.roll_if_due),
     ("the addresses could not be checked", addresses.look_at_all),
     ("the revocation lists could not be fetched", crls.fetch_due),
