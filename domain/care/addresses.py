@@ -108,7 +108,12 @@ def use(ctrl: Controller) -> None:
     """Bring tokens, answers and the server certificate to what the rows say. Raises pki.PkiError."""
     with store.write():
         renew(ctrl)
-        ctrl.addresses = tuple(config.address(row.address) for row in _ordered() if row.is_announced or row.is_issuer)
+        ctrl.addresses = announced()
+
+
+def announced() -> tuple[HostPort, ...]:
+    """The addresses that clients are told, the issuer of tokens first."""
+    return tuple(config.address(row.address) for row in _ordered() if row.is_announced or row.is_issuer)
 
 
 def renew(ctrl: Controller) -> bool:
