@@ -264,3 +264,18 @@ def test_backups_by_the_clock(make_controller):
 def test_a_schedule_needs_a_passphrase(tmp_path):
     with pytest.raises(RuntimeError, match="backup_passphrase"):
         Controller(tmp_path / "x", "--backup-hours", "1").start()
+
+
+def test_a_schedule_that_fails_says_so_and_harms_nothing(make_controller, tmp_path):
+    """A folder that cannot be used is logged and seen by the checks; everything else goes on."""
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    folder = str(file / "backups")
+    server = make_controller("--backup-hours", "1", "--backup-passphrase", PASSPHRASE, "--backup-folder", folder)
+    wait_until(lambda: "the scheduled backup could not be made" in server.stderr())
+    own = server.admin().on(OWN)
+    (check,) = [c for c in own.get("/checks").ok() if c["id"] == "backup"]
+    assert check["state"] == "fail"
+    assert own.post("/backups", {}).code == "BACKUP_FAILED"
+    own.create("/addresses", {"address": "localhost"})
+    assert server.stderr().count("the scheduled backup could not be made") == 1
