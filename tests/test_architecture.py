@@ -45,6 +45,7 @@ LIBRARIES = {
     "peewee": {"models", "prepared", "store", "wire.filter_sql", "api.rows", "domain.roles"},
     "playhouse": {"models", "store"},
     "prometheus_client": {"domain.metrics"},
+    "pyrage": {"domain.care.archive"},
     "sqlite3": {"store"},
     "waitress": {"tls", "app"},
 }

@@ -12,18 +12,21 @@ import contextlib
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pyrage
 
 import pki
 import store
@@ -130,28 +133,27 @@ class _AgeError(BackupError):
     """The library's complaint."""
 
 
-# Hashing the passphrase takes seconds and hundreds of megabytes on purpose: in a process of its own nothing else
-# waits for it, and what the memory does not allow ends that process, not the controller.
-_AGE = """
-import sys, pyrage
-passphrase = bytes.fromhex(sys.stdin.buffer.readline().decode()).decode()
-try:
-    made = getattr(pyrage.passphrase, sys.argv[1])(sys.stdin.buffer.read(), passphrase)
-except (pyrage.EncryptError, pyrage.DecryptError) as e:
-    sys.exit(str(e))
-sys.stdout.buffer.write(made)
-"""
-
-
 def _age(operation: str, data: bytes, passphrase: str) -> bytes:
-    given = passphrase.encode().hex().encode() + b"\n" + data
-    command = [sys.executable, "-I", "-c", _AGE, operation]
-    done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - all of it is ours
-    if done.returncode < 0:
-        raise BackupError(f"{operation}ing was ended by signal {-done.returncode}: it needs up to 1 GiB of memory")
-    if done.returncode:
-        raise _AgeError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
-    return done.stdout
+    """Encrypt or decrypt, in a process of its own.
+
+    Hashing the passphrase takes seconds and hundreds of megabytes on purpose: there nothing else waits for it,
+    and what the memory does not allow ends that process, not the controller.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            return pool.submit(_age_here, operation, data, passphrase).result()
+    except BrokenProcessPool:
+        raise BackupError(f"the process that had to {operation} was ended: it needs up to 1 GiB of memory") from None
+
+
+def _age_here(operation: str, data: bytes, passphrase: str) -> bytes:
+    try:
+        made: bytes = getattr(pyrage.passphrase, operation)(data, passphrase)
+    except (pyrage.EncryptError, pyrage.DecryptError) as e:
+        # The library's own exceptions do not travel between processes.
+        raise _AgeError(str(e)) from None
+    return made
 
 
 def _packed(files: dict[str, bytes]) -> bytes:
