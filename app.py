@@ -37,7 +37,7 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import addresses, archive, backups, certificates, overview, watch
+from domain.care import addresses, archive, backups, certificates, crls, doctor, overview, rollover, watch
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
 from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
@@ -71,7 +71,10 @@ MODULES = (
     addresses,
     certificates,
     overview,
+    rollover,
+    crls,
     backups,
+    doctor,
 )
 
 

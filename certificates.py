@@ -223,6 +223,13 @@ class Cert:
         """DNS names among the alternative names."""
         return self._alternative_names(x509.DNSName)
 
+    @property
+    def crl_urls(self) -> list[str]:
+        """Where its issuer says that the revocation list is."""
+        points = self.extension(x509.CRLDistributionPoints)
+        names = [name for point in points or () for name in point.full_name or ()]
+        return [n.value for n in names if isinstance(n, x509.UniformResourceIdentifier)]
+
     @functools.cached_property
     def ip_addresses(self) -> list[str]:
         """IP addresses among the alternative names, in their usual text form."""
@@ -530,6 +537,62 @@ def _failed_check(key: CertificatePublicKeyTypes) -> str:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return "x509: ECDSA verification failure"
     return "crypto/rsa: verification error" if isinstance(key, rsa.RSAPublicKey) else "x509: verification failure"
+
+
+class BadCrl(PkiError):  # noqa: N818 - says what it is about
+    """Bytes that are no revocation list, or one that cannot be used; the text says why."""
+
+
+class RevocationList:
+    """A CRL (RFC 5280 5), whole or limited to user certificates; made by `load_crl`."""
+
+    def __init__(self, raw: x509.CertificateRevocationList) -> None:
+        self._raw = raw
+        self.issuer = raw.issuer.rfc4514_string()
+        self.this_update = raw.last_update_utc
+        self.next_update = raw.next_update_utc
+        numbers = [e.value.crl_number for e in raw.extensions if isinstance(e.value, x509.CRLNumber)]
+        self.number = numbers[0] if numbers else None
+
+    def revoked(self) -> Iterator[tuple[int, datetime]]:
+        """Serial number and time of each entry."""
+        for entry in self._raw:
+            yield entry.serial_number, entry.revocation_date_utc
+
+    def check(self, issuer: Cert) -> None:
+        """Raise BadCrl unless that CA made it, and it says all there is to say."""
+        usage = issuer.extension(x509.KeyUsage)
+        if self._raw.issuer.public_bytes() != issuer.subject_der:
+            raise BadCrl(f"the list is issued by {printable(self.issuer)}, not by this CA, {issuer.subject}")
+        if usage is not None and not usage.crl_sign:
+            raise BadCrl(f"the key usage of {issuer.label} does not allow it to sign revocation lists")
+        for extension in self._raw.extensions:
+            known = isinstance(extension.value, x509.IssuingDistributionPoint) and not extension.value.indirect_crl
+            if extension.critical and not known:
+                raise BadCrl(f"the list has the extension {extension.oid.dotted_string}: give the whole, direct list")
+        key = issuer.raw.public_key()
+        try:
+            signed = self._raw.is_signature_valid(key)  # type: ignore[arg-type] # other kinds raise TypeError
+        except _UNREADABLE:
+            signed = False
+        if not signed:
+            raise BadCrl(f"the list names {issuer.label} as its issuer but was not signed by that key")
+
+
+def load_crl(data: bytes) -> RevocationList:
+    """Read a CRL, PEM or DER. Raises BadCrl."""
+    der = data
+    if data[:1] != b"\x30":
+        bodies = [body for label, body in _pem_blocks(_as_text(data)) if label == "X509 CRL"]
+        if len(bodies) != 1:
+            raise BadCrl("one revocation list is expected, as PEM block 'X509 CRL' or as DER")
+        der = _block_bytes(bodies[0]) or b""
+    try:
+        raw = x509.load_der_x509_crl(der)
+        list(raw.extensions)
+        return RevocationList(raw)
+    except _UNREADABLE as error:
+        raise BadCrl("the revocation list is damaged") from error
 
 
 def find_leaf(certs: Sequence[Cert]) -> Cert:

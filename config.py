@@ -188,6 +188,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("threads", _positive, 8, "worker threads"),
     Setting("metrics", _choice("off", "on"), "off", "on: /metrics answers everybody, in the Prometheus text format"),
+    Setting(
+        "crl_fetch",
+        _choice("off", "on", "private"),
+        "off",
+        "fetch revocation lists of CAs every hour: off, on, or private for private addresses as well",
+    ),
     Setting("backup_hours", _from_zero, 0, "hours between backups that are made by themselves; 0: none are"),
     Setting("backup_keep", _positive, 7, "how many of those backups are kept; those made on request stay"),
     Setting("backup_folder", str, "", "folder for backups (default: DATA/backups)"),

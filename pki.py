@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -30,10 +30,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certificates import (
     BadCertificate,
+    BadCrl,
     BadCsr,
     Cert,
     Csr,
     PkiError,
+    RevocationList,
     Untrusted,
     Usage,
     authority_problem,
@@ -42,6 +44,7 @@ from certificates import (
     key_der,
     load_cert,
     load_certs,
+    load_crl,
     load_csr,
     load_pkcs7,
     printable,
@@ -52,6 +55,7 @@ from certificates import (
 __all__ = [
     "Authority",
     "BadCertificate",
+    "BadCrl",
     "BadCsr",
     "Cert",
     "Csr",
@@ -61,6 +65,7 @@ __all__ = [
     "PkiError",
     "PkiOptions",
     "Profile",
+    "RevocationList",
     "SigningKey",
     "TlsMaterial",
     "Untrusted",
@@ -68,6 +73,7 @@ __all__ = [
     "find_leaf",
     "load_cert",
     "load_certs",
+    "load_crl",
     "load_csr",
     "load_pkcs7",
     "verify_chain",
@@ -518,15 +524,7 @@ class _Folder:
         cert = self.cert("root")
         if cert is not None:
             return cert
-        key = self.key("root", self.options.ca_key)
-        mark = sha1(key_der(key.public_key()))
-        domain = self.options.trust_domain or mark
-        name = _plain_subject(organization=domain, common_name=f"root-ca-{mark[:8]}")
-        issuer = _Issuer.self_signed(name, key)
-        names = _spiffe(_ROOT, domain)
-        validity = _validity(_ROOT, self.options, self.now)
-        public = key.public_key()
-        return self.save("root", issuer.issue(_ROOT, name, public, names, validity))
+        return self.save("root", self.signed_root(self.key("root", self.options.ca_key), self.options.trust_domain))
 
     def intermediate(self, root: Cert) -> _Holder:
         """Load the issuing CA, or make it."""
@@ -536,14 +534,74 @@ class _Folder:
         return _Holder(cert, self.kept_key("intermediate", cert), (root,))
 
     def new_intermediate(self, root: Cert) -> Cert:
-        issuer = _Issuer.of(root, self.kept_key("root", root))
-        public = self.key("intermediate", self.options.ca_key).public_key()
+        key = self.key("intermediate", self.options.ca_key)
+        return self.save("intermediate", self.signed_intermediate(root, self.kept_key("root", root), key))
+
+    def signed_intermediate(self, root: Cert, root_key: PrivateKey, key: PrivateKey) -> Cert:
+        public = key.public_key()
         mark, domain = sha1(key_der(public)), _trust_domain(self.options, root)
         name = _plain_subject(organization=domain, common_name=f"intermediate-ca-{mark[:8]}")
         names = _spiffe(_INTERMEDIATE, domain)
         validity = _validity(_INTERMEDIATE, self.options, self.now)
-        cert = issuer.issue(_INTERMEDIATE, name, public, names, validity)
-        return self.save("intermediate", cert)
+        return _Issuer.of(root, root_key).issue(_INTERMEDIATE, name, public, names, validity)
+
+    def signed_root(self, key: PrivateKey, domain: str) -> Cert:
+        mark = sha1(key_der(key.public_key()))
+        name = _plain_subject(organization=domain or mark, common_name=f"root-ca-{mark[:8]}")
+        issuer = _Issuer.self_signed(name, key)
+        validity = _validity(_ROOT, self.options, self.now)
+        return issuer.issue(_ROOT, name, key.public_key(), _spiffe(_ROOT, domain or mark), validity)
+
+    def crossed(self, root: Cert, old: Cert) -> Cert:
+        """The new root's name and key, signed by the old root: the bridge for clients that know only that."""
+        issuer = _Issuer.of(old, self.kept_key("root", old))
+        validity = _validity(_ROOT, self.options, self.now)
+        names = _spiffe(_ROOT, _trust_domain(self.options, root))
+        return issuer.issue(_ROOT, root.raw.subject, root.raw.public_key(), names, validity)
+
+    # Rolling over: the next pairs are written beside the current ones; the file `next` says that all are there.
+
+    def exchange(self, pairs: dict[str, tuple[Cert, PrivateKey]], crosses: Sequence[Cert] = ()) -> None:
+        """Put other pairs in place, all or none of them after a crash; the old certificates stay as retired ones."""
+        for name, (cert, key) in pairs.items():
+            old = self.cert(name)
+            if old is not None:
+                _save(self.path / f"retired-{old.fingerprint}.cert", old.pem.encode("ascii"), 0o644)
+            if old is not None and name == "intermediate":
+                # It goes on to sign the revocation list for what it issued.
+                _save(self.path / f"retired-{old.fingerprint}.key", _key_pem(self.kept_key(name, old)), 0o600)
+            _save(self.path / f"next-{name}.key", _key_pem(key), 0o600)
+            _save(self.path / f"next-{name}.cert", cert.pem.encode("ascii"), 0o644)
+        for cert in crosses:
+            _save(self.path / f"cross-{cert.fingerprint}.cert", cert.pem.encode("ascii"), 0o644)
+        _save(self.path / "next", b"", 0o600)
+        self.settle()
+
+    def settle(self) -> None:
+        """Finish an exchange that a crash cut off, or forget what it had not finished writing."""
+        marker = self.path / "next"
+        complete = marker.exists()
+        try:
+            for path in sorted(self.path.glob("next-*")):
+                if complete:
+                    path.replace(self.path / path.name.removeprefix("next-"))
+                else:
+                    path.unlink()
+            marker.unlink(missing_ok=True)
+        except OSError as error:
+            raise PkiError(f"{self.path} cannot be changed: {error.strerror}") from error
+
+    def retired(self, current: Sequence[Cert]) -> tuple["_Retired", ...]:
+        """CAs that were replaced and have not expired: what they issued is still good."""
+        found = []
+        for path in sorted(self.path.glob("retired-*.cert")):
+            cert, key = _load_cert_file(path)[0], path.with_suffix(".key")
+            if cert not in current and cert.not_after > self.now:
+                found.append(_Retired(cert, _load_key(key) if key.exists() else None))
+        return tuple(sorted(found, key=lambda r: (r.cert.is_self_signed, -r.cert.not_before.timestamp())))
+
+    def crosses(self) -> tuple[Cert, ...]:
+        return tuple(_load_cert_file(path)[0] for path in sorted(self.path.glob("cross-*.cert")))
 
 
 def folder_problems(folder: Path) -> list[str]:
@@ -573,6 +631,48 @@ def _trust_domain(options: PkiOptions, root: Cert) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Retired:
+    """A CA of ours that was replaced. Its key, if it is kept, only signs revocation lists."""
+
+    cert: Cert
+    key: PrivateKey | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cas:
+    """Everything that changes together when a CA of ours does.
+
+    crosses: a newer root's name and key signed by an older root, for clients that know only the older one.
+    """
+
+    signer: _Holder
+    issuer: _Issuer
+    retired: tuple[_Retired, ...] = ()
+    crosses: tuple[Cert, ...] = ()
+
+    @classmethod
+    def of(cls, signer: _Holder, store: _Folder | None) -> Self:
+        issuer = _Issuer.of(signer.cert, signer.key)
+        if store is None:
+            return cls(signer, issuer)
+        return cls(signer, issuer, store.retired((signer.cert, *signer.above)), store.crosses())
+
+    def path(self, now: datetime) -> tuple[Cert, ...]:
+        """The CAs that are sent along: from the issuing one up to the root, or over crosses to what clients know."""
+        found = [self.signer.cert, *(c for c in self.signer.above if not c.is_self_signed)]
+        root = next((c for c in self.signer.above if c.is_self_signed), None)
+        while root is not None:
+            cross = next((c for c in self.crosses if c.subject_der == root.subject_der and c.not_after > now), None)
+            if cross is None:
+                # Clients of a cross know the older root; sending the newer one as well would lead some astray.
+                found += [root] if found[-1] not in self.crosses else []
+                break
+            found.append(cross)
+            root = next((r.cert for r in self.retired if cross.names_as_issuer(r.cert)), None)
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Server:
     """Everything that changes together when the server certificate does."""
 
@@ -582,14 +682,15 @@ class _Server:
     signing_key: SigningKey
 
     @classmethod
-    def of(cls, holder: _Holder, signer: _Holder) -> Self:
+    def of(cls, holder: _Holder, cas: _Cas) -> Self:
         own = holder.above or ((holder.cert,) if holder.cert.is_self_signed else ())
         if not own:
             raise PkiError(
                 f"the CAs above the server certificate {holder.cert.label} are missing: add them "
                 "to its chain file, since clients are told to trust them"
             )
-        bundle = tuple(dict.fromkeys((signer.cert, *signer.above, *own)))
+        trusted = (cas.signer.cert, *cas.signer.above, *(r.cert for r in cas.retired), *own)
+        bundle = tuple(dict.fromkeys(c for c in trusted if c not in cas.crosses))
         algorithm = _token_algorithm(holder.key)
         key = SigningKey(algorithm, holder.key, holder.cert.fingerprint)
         return cls(holder, bundle, _certs_only(bundle), key)
@@ -623,10 +724,16 @@ class Authority:
     Safe for use by many threads. Made by `open`.
     """
 
-    def __init__(self, folder: Path, options: PkiOptions, clock: Callable[[], datetime], signer: _Holder) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: PkiOptions,
+        clock: Callable[[], datetime],
+        signer: _Holder,
+        store: _Folder | None,
+    ) -> None:
         self._folder, self._options, self._clock = folder, options, clock
-        self._signer = signer
-        self._issuer = _Issuer.of(signer.cert, signer.key)
+        self._cas = _Cas.of(signer, store)
         self.trust_domain = _trust_domain(options, signer.above[-1] if signer.above else signer.cert)
         self._lock = threading.Lock()
         self._server = self._open_server()
@@ -641,17 +748,18 @@ class Authority:
         _private_folder(folder)
         now = clock()
         if options.signing:
-            signer = _own_signer(options.signing)
+            store, signer = None, _own_signer(options.signing)
         else:
             store = _Folder(folder, options, now)
+            store.settle()
             signer = store.intermediate(store.root())
-        authority = cls(folder, options, clock, signer)
+        authority = cls(folder, options, clock, signer, store)
         authority.renew_server_if_needed(options.addresses, now=now)
         return authority
 
     def _open_server(self) -> _Server:
         if self._options.server:
-            return _Server.of(_own_holder(self._options.server), self._signer)
+            return _Server.of(_own_holder(self._options.server), self._cas)
         store = _Folder(self._folder, self._options, self._clock())
         cert = store.cert("server")
         if cert is None:
@@ -662,8 +770,7 @@ class Authority:
         return self._made_server(cert, key)
 
     def _made_server(self, cert: Cert, key: PrivateKey) -> _Server:
-        above = (self._signer.cert, *self._signer.above)
-        return _Server.of(_Holder(cert, key, above), self._signer)
+        return _Server.of(_Holder(cert, key, self._cas.path(self._clock())), self._cas)
 
     def _server_names(self, addresses: Iterable[str]) -> list[x509.GeneralName]:
         controller = self._options.controller_id
@@ -674,7 +781,7 @@ class Authority:
         name = _plain_subject(organization=self.trust_domain, common_name=self._options.controller_id)
         validity = _validity(_CONTROLLER, self._options, now)
         names = self._server_names(addresses)
-        return self._issuer.issue(_CONTROLLER, name, key.public_key(), names, validity)
+        return self._cas.issuer.issue(_CONTROLLER, name, key.public_key(), names, validity)
 
     @property
     def bundle(self) -> list[Cert]:
@@ -682,9 +789,19 @@ class Authority:
         return list(self._server.bundle)
 
     def own_certificates(self) -> list[OwnCert]:
-        """The CAs and the server certificate."""
-        above = [OwnCert("root" if c.is_self_signed else "intermediate", c) for c in self._signer.above]
-        return [*above, OwnCert("intermediate", self._signer.cert), OwnCert("server", self.server_cert)]
+        """The CAs and the server certificate; those that were replaced and have not expired are not current."""
+        cas = self._cas
+        sent = self._server.holder.above
+        return [
+            *(OwnCert("root" if c.is_self_signed else "intermediate", c) for c in cas.signer.above),
+            OwnCert("intermediate", cas.signer.cert),
+            OwnCert("server", self.server_cert),
+            *(OwnCert("cross", c, is_current=c in sent) for c in cas.crosses),
+            *(
+                OwnCert("root" if r.cert.is_self_signed else "intermediate", r.cert, is_current=False)
+                for r in cas.retired
+            ),
+        ]
 
     @property
     def server_cert(self) -> Cert:
@@ -715,18 +832,21 @@ class Authority:
 
     def chain_pem(self, cert: Cert) -> str:
         """Return an issued certificate and the CAs between it and the root: the recorded `cert`."""
-        between = [c for c in self._signer.above if not c.is_self_signed]
-        return "".join(c.pem for c in (cert, self._signer.cert, *between))
+        for old in self._cas.retired:
+            if cert.names_as_issuer(old.cert):
+                return cert.pem + old.cert.pem
+        return "".join(c.pem for c in (cert, *(c for c in self._cas.path(self._clock()) if not c.is_self_signed)))
 
     def signing_key(self) -> SigningKey:
         """Return the key that signs tokens."""
         return self._server.signing_key
 
     def issued(self, cert: Cert) -> bool:
-        """Whether our signing certificate, or our self-made root, signed it; dates do not count."""
+        """Whether our signing certificate, our self-made root or a replaced one signed it; dates do not count."""
         # A root of the operator's own also stands for CAs that are not ours.
-        mine = (self._signer.cert,) if self._options.signing else (self._signer.cert, *self._signer.above)
-        return any(cert.names_as_issuer(ca) and cert.is_signed_by(ca) for ca in mine)
+        cas = self._cas
+        above = () if self._options.signing else (*cas.signer.above, *(r.cert for r in cas.retired))
+        return any(cert.names_as_issuer(ca) and cert.is_signed_by(ca) for ca in (cas.signer.cert, *above))
 
     def _issue(
         self,
@@ -738,7 +858,7 @@ class Authority:
     ) -> Cert:
         validity = _validity(profile, self._options, self._clock(), lifetime)
         public = csr.raw.public_key()
-        return self._issuer.issue(profile, subject, public, names, validity)
+        return self._cas.issuer.issue(profile, subject, public, names, validity)
 
     def issue_identity(self, csr: Csr, identity_id: str, *, lifetime: timedelta | None = None) -> Cert:
         """Issue an identity's client certificate: the request's subject, our SPIFFE id only.
@@ -772,26 +892,35 @@ class Authority:
         return client, server
 
     def renew_server_if_needed(self, addresses: Iterable[str], *, now: datetime) -> bool:
-        """Bring the server certificate up to date; True when there is a new one.
+        """Bring the server certificate up to date; True when there is something new to serve.
 
+        A CA that another process rolled over is taken from its files.
         A self-made one is issued again, with the same key, when less than a third of its life is
         left, when `addresses` differ from its names, or when another CA issued it. An own one is
         read again. Pass the new `tls_material()` on to the server. Raises PkiError; the old
         certificate then stays in use.
         """
         with self._lock:
+            self._look_for_rollover(now)
             fresh = self._fresh_server(list(addresses), now)
             if fresh is not None:
                 self._server = fresh
             return fresh is not None
 
+    def _look_for_rollover(self, now: datetime) -> None:
+        if self._options.signing:
+            return
+        store = _Folder(self._folder, self._options, now)
+        if store.cert("intermediate") not in (None, self._cas.signer.cert):
+            self._cas = _Cas.of(store.intermediate(store.root()), store)
+
     def _fresh_server(self, addresses: list[str], now: datetime) -> _Server | None:
         old = self._server.holder
         if self._options.server:
             holder = _own_holder(self._options.server)
-            return None if holder.cert == old.cert else _Server.of(holder, self._signer)
+            return None if holder.cert == old.cert else _Server.of(holder, self._cas)
         if not self._server_is_stale(old.cert, addresses, now):
-            return None
+            return None if old.above == self._cas.path(now) else self._made_server(old.cert, old.key)
         cert = self._new_server(old.key, addresses, now)
         _Folder(self._folder, self._options, now).save("server", cert)
         return self._made_server(cert, old.key)
@@ -801,4 +930,63 @@ class Authority:
             return True
         names = cert.extension(x509.SubjectAlternativeName)
         wanted = set(self._server_names(addresses))
-        return set(names or ()) != wanted or not cert.is_signed_by(self._signer.cert)
+        return set(names or ()) != wanted or not cert.is_signed_by(self._cas.signer.cert)
+
+    def rollover_due(self, now: datetime) -> Literal["root", "intermediate"] | None:
+        """Which CA of ours has less than a third of its life left."""
+        if self._options.signing:
+            return None
+        signer = self._cas.signer
+        for what, cert in (("root", signer.above[-1]), ("intermediate", signer.cert)):
+            if cert.not_after - now < (cert.not_after - cert.not_before) / 3:
+                return cast('Literal["root", "intermediate"]', what)
+        return None
+
+    def rollover(self, what: Literal["root", "intermediate"], addresses: Iterable[str], *, now: datetime) -> None:
+        """Replace the issuing CA, or the root and with it the issuing CA; the server's key stays.
+
+        What the old ones issued stays good while they are, and clients are told to trust old and new. After a new
+        root the server sends a certificate for it that the old root signed, so that clients which know only the
+        old one verify the server as well. Pass the new `tls_material()` on to the server. Raises PkiError.
+        """
+        if self._options.signing:
+            raise PkiError("the signing certificate is the operator's own: replace the files of setting signing_cert")
+        with self._lock:
+            store = _Folder(self._folder, self._options, now)
+            key, old = _new_key(self._options.ca_key), self._cas.signer.above[-1]
+            if what == "intermediate":
+                made = store.signed_intermediate(old, store.kept_key("root", old), key)
+                store.exchange({"intermediate": (made, key)})
+            else:
+                root_key = _new_key(self._options.ca_key)
+                root = store.signed_root(root_key, self.trust_domain)
+                made = store.signed_intermediate(root, root_key, key)
+                store.exchange({"root": (root, root_key), "intermediate": (made, key)}, [store.crossed(root, old)])
+            self._cas = _Cas.of(store.intermediate(store.root()), store)
+            # The same server certificate would do if it is the operator's own; the bundle is new all the same.
+            server = self._server.holder
+            fresh = self._fresh_server(list(addresses), now)
+            self._server = fresh or _Server.of(server, self._cas)
+
+    def revocation_lists(
+        self, revoked: Iterable[tuple[str, int, datetime]], number: int, until: timedelta
+    ) -> list[bytes]:
+        """Our revocation lists as DER, the current issuer's first; RFC 5280 5.
+
+        revoked: issuer (RFC 4514), serial number and time of each. A CA whose key we do not have lists nothing.
+        """
+        now = self._clock().replace(microsecond=0)
+        rows = list(revoked)
+        signers = [(self._cas.signer.cert, self._cas.signer.key)]
+        signers += [(r.cert, r.key) for r in self._cas.retired if r.key is not None and r.cert.not_after > now]
+        found = []
+        for cert, key in signers:
+            builder = x509.CertificateRevocationListBuilder(cert.raw.subject, now, now + until)
+            builder = builder.add_extension(_key_identifier(cert, key), critical=False)
+            builder = builder.add_extension(x509.CRLNumber(number), critical=False)
+            for issuer, serial, at in rows:
+                if issuer == cert.subject:
+                    builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder(serial, at).build())
+            made = builder.sign(key, _signing_hash(key))
+            found.append(made.public_bytes(serialization.Encoding.DER))
+        return found

@@ -88,6 +88,21 @@ def open_database(file: Path, migrations: Sequence[Sequence[str]]) -> int:
         raise StoreError(f"{file} cannot be used as the database: {e}. Restore a backup.") from e
 
 
+def attach(file: Path) -> int:
+    """Open a database as it is, for commands that look at it, whether a controller runs or not; gives its schema.
+
+    Raises StoreError when there is none, or it cannot be read.
+    """
+    if not file.exists():
+        raise StoreError(f"{file.parent} holds no controller: name its folder with --data")
+    try:
+        database.init(str(file), pragmas=PRAGMAS, check_same_thread=False)
+        database.connect(reuse_if_open=True)
+        return version()
+    except (peewee.DatabaseError, sqlite3.DatabaseError) as e:
+        raise StoreError(f"{file} cannot be used as the database: {e}. Restore a backup.") from e
+
+
 def _migrate(migrations: Sequence[Sequence[str]]) -> int:
     version = int(database.execute_sql("PRAGMA user_version").fetchone()[0])
     if version > len(migrations):

@@ -15,10 +15,12 @@ from typing import Any
 
 import pki
 from domain import ids
+from domain.care.certificates import hex_serial
 from domain.context import Context
-from models import ApiSession, Ca, Enrollment
+from models import ApiSession, Ca, Enrollment, RevokedSerial
+from prepared import Prepared
 from wire.errors import ApiError, field_error, invalid_field, not_found
-from wire.resource import JSON_TYPE, Action, Result, now_ms
+from wire.resource import JSON_TYPE, Action, Result, now_ms, time_text
 
 DEFAULT_FORMAT = "[caName]-[commonName]"
 MATCHERS = {
@@ -59,11 +61,27 @@ def validating(
 
 def problem(leaf: pki.Cert, chain: Sequence[pki.Cert], ca: Ca, *, check_expiry: bool = True) -> str | None:
     """Why this CA does not validate the leaf as a client certificate; None when it does."""
+    anchor = issuing_cert(ca.cert_pem)
     try:
-        pki.verify_chain(leaf, chain, [issuing_cert(ca.cert_pem)], now=datetime.now(UTC), check_expiry=check_expiry)
+        found = pki.verify_chain(leaf, chain, [anchor], now=datetime.now(UTC), check_expiry=check_expiry)
     except pki.Untrusted as e:
         return e.reason
-    return None
+    return _revoked(ca, found)
+
+
+_REVOKED = Prepared(
+    lambda ca, serial: RevokedSerial.select(RevokedSerial.revoked_at).where(
+        RevokedSerial.crl == ca, RevokedSerial.serial == serial
+    )
+)
+
+
+def _revoked(ca: Ca, chain: Sequence[pki.Cert]) -> str | None:
+    """What the CA's revocation list says: it speaks of what the CA issued itself, the leaf or a CA above that."""
+    if len(chain) < 2:
+        return None
+    row = _REVOKED.first(ca.id, hex_serial(chain[-2]))
+    return f"certificate {chain[-2].label} was revoked by CA '{ca.name}' at {time_text(row[0])}" if row else None
 
 
 # --- external ids

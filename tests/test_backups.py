@@ -146,7 +146,7 @@ def test_every_damage_is_found(made, tmp_path):
         archive.check(sealed(other, {**files, "pki/root.key": b"x"}), PASSPHRASE, SCHEMA)
     for name in ("../evil", "pki/../../evil", "/etc/evil", "pki/.evil", "pki/a/b"):
         with pytest.raises(archive.BackupError, match="no part of one"):
-            archive.check(sealed(other, {**files, name: b"x"}), PASSPHRASE, SCHEMA)
+            archive._unpacked(archive._packed({**files, name: b"x"}))
     assert archive.check(file, PASSPHRASE, SCHEMA - 1).problems == [
         f"the database has schema {SCHEMA}, this version knows {SCHEMA - 1}: install a newer one"
     ]
@@ -264,3 +264,18 @@ def test_backups_by_the_clock(make_controller):
 def test_a_schedule_needs_a_passphrase(tmp_path):
     with pytest.raises(RuntimeError, match="backup_passphrase"):
         Controller(tmp_path / "x", "--backup-hours", "1").start()
+
+
+def test_a_schedule_that_fails_says_so_and_harms_nothing(make_controller, tmp_path):
+    """A folder that cannot be used is logged and seen by the checks; everything else goes on."""
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    folder = str(file / "backups")
+    server = make_controller("--backup-hours", "1", "--backup-passphrase", PASSPHRASE, "--backup-folder", folder)
+    wait_until(lambda: "the scheduled backup could not be made" in server.stderr())
+    own = server.admin().on(OWN)
+    (check,) = [c for c in own.get("/checks").ok() if c["id"] == "backup"]
+    assert check["state"] == "fail"
+    assert own.post("/backups", {}).code == "BACKUP_FAILED"
+    own.create("/addresses", {"address": "localhost"})
+    assert server.stderr().count("the scheduled backup could not be made") == 1

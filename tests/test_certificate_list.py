@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.certificates import CA
-from tests.flows import certified, import_ca, unique, with_password
+from tests.flows import certified, import_ca, sql, unique, with_password
 from tests.test_routers import enroll_router, make_router
 
 OWN = "/zitilite/v1"
@@ -112,3 +112,17 @@ def test_prometheus_sees_absolute_times(make_controller, tmp_path):
     earliest = found["ziti_certificate_earliest_expiry_timestamp_seconds", "identity"]
     assert earliest == issued.certificate.not_valid_after_utc.timestamp()
     assert found["ziti_certificates", "identity", "ok"] == 1
+
+
+def test_own_certificates_that_were_replaced_are_forgotten_when_they_are_over(make_controller):
+    server = make_controller()
+    own = server.admin().on(OWN)
+    for name in ("one.test", "two.test"):
+        own.create("/addresses", {"address": name})
+    old = own.get("/certificates", filter='kind = "server" and isCurrent = false').ok()
+    assert len(old) == 2
+    sql(server, "UPDATE certificate_fact SET not_after = 1 WHERE fingerprint = ?", old[0]["fingerprint"])
+    own.create("/addresses", {"address": "three.test"})
+    left = {row["fingerprint"] for row in own.get("/certificates", filter='kind = "server" and isCurrent = false').ok()}
+    assert old[0]["fingerprint"] not in left
+    assert old[1]["fingerprint"] in left

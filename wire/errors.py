@@ -34,6 +34,7 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "The supplied request contains an invalid document or no valid accept content were available, see cause",
     ),
+    "CRL_REFUSED": (400, "The revocation list is not accepted"),
     "EDGE_ROUTER_ENROLL_COMMON_NAME_INVALID": (
         400,
         "The edge router CSR enrollment must have a common name that matches the edge router's id",
@@ -83,6 +84,7 @@ CODES: dict[str, tuple[int, str]] = {
         429,
         "The requested operation is rate limited and the rate limit has been exceeded. Please try again later",
     ),
+    "ROLLOVER_FAILED": (409, "The certificate could not be replaced"),
     "SERVER_NOT_RUNNING_IN_HA_MODE": (
         400,
         "The server is not running in HA mode. HA operations are not permitted",

@@ -106,8 +106,9 @@ def listening(ctrl: Controller, port: int) -> None:
 
 def use(ctrl: Controller) -> None:
     """Bring tokens, answers and the server certificate to what the rows say. Raises pki.PkiError."""
-    renew(ctrl)
-    ctrl.addresses = announced()
+    with store.write():
+        renew(ctrl)
+        ctrl.addresses = announced()
 
 
 def announced() -> tuple[HostPort, ...]:

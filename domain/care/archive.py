@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import secrets
 import shutil
@@ -19,6 +20,8 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +90,7 @@ def create(settings: Settings, target: Path, passphrase: str, facts: dict[str, A
             "files": {name: {"size": len(data), "sha256": _sha256(data)} for name, data in files.items()},
         }
         files[MANIFEST] = json.dumps(manifest, indent=1).encode()
-        write_private(target, pyrage.passphrase.encrypt(_packed(files), passphrase))
+        write_private(target, _age("encrypt", _packed(files), passphrase))
     except OSError as e:
         raise BackupError(f"{target} cannot be written: {e.strerror}") from e
     return manifest
@@ -124,6 +127,33 @@ def _plain_settings(settings: Settings) -> dict[str, Any]:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+class _AgeError(BackupError):
+    """The library's complaint."""
+
+
+def _age(operation: str, data: bytes, passphrase: str) -> bytes:
+    """Encrypt or decrypt, in a process of its own.
+
+    Hashing the passphrase takes seconds and hundreds of megabytes on purpose: there nothing else waits for it,
+    and what the memory does not allow ends that process, not the controller.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            return pool.submit(_age_here, operation, data, passphrase).result()
+    except BrokenProcessPool:
+        raise BackupError(f"the process that had to {operation} was ended: it needs up to 1 GiB of memory") from None
+
+
+def _age_here(operation: str, data: bytes, passphrase: str) -> bytes:
+    try:
+        made: bytes = getattr(pyrage.passphrase, operation)(data, passphrase)
+    except (pyrage.EncryptError, pyrage.DecryptError) as e:
+        # The library's own exceptions do not travel between processes.
+        raise _AgeError(str(e)) from None
+    return made
 
 
 def _packed(files: dict[str, bytes]) -> bytes:
@@ -170,8 +200,8 @@ def read(file: Path, passphrase: str) -> tuple[dict[str, Any], dict[str, bytes]]
     except OSError as e:
         raise BackupError(f"{file} cannot be read: {e.strerror}") from e
     try:
-        plain = pyrage.passphrase.decrypt(sealed, passphrase)
-    except pyrage.DecryptError as e:
+        plain = _age("decrypt", sealed, passphrase)
+    except _AgeError as e:
         text = f"{file} cannot be opened ({e}): wrong passphrase, or the file is damaged or no backup"
         raise BackupError(text) from None
     files = _unpacked(plain)

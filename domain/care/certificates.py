@@ -56,6 +56,8 @@ def note_own(authority: pki.Authority) -> None:
             OwnCertificate.update(is_current=one.is_current).where(
                 OwnCertificate.fingerprint == one.cert.fingerprint
             ).execute()
+        over = CertificateFact.select(CertificateFact.fingerprint).where(CertificateFact.not_after < now)
+        OwnCertificate.delete().where(~OwnCertificate.is_current, OwnCertificate.fingerprint.in_(over)).execute()
     catch_up()
 
 

@@ -4,43 +4,68 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from domain.care import addresses, backups, certificates
+from domain.care import addresses, backups, certificates, crls, rollover
 from domain.context import Controller
 
 log = logging.getLogger("zitilite.watch")
-SECONDS = 30
+SECONDS = 30.0
+# What failed is tried again after twice the time as before, and after this at the latest.
+LONGEST_SECONDS = 3600.0
 
 
-def _renew(ctrl: Controller) -> None:
-    # Also what a command on the data folder changed meanwhile.
-    addresses.use(ctrl)
+@dataclass
+class Job:
+    """Something to do again and again; after a failure less often, so that the log stays readable."""
+
+    complaint: str
+    work: Callable[[Controller], None]
+    pause: float = 0
+    not_before: float = 0
+
+    def do(self, ctrl: Controller) -> None:
+        """Do it, unless it failed a moment ago. A failure is logged and harms nothing else."""
+        if time.monotonic() < self.not_before:
+            return
+        try:
+            self.work(ctrl)
+        except Exception as e:  # noqa: BLE001 - the others must be done all the same
+            self.pause = min(max(2 * self.pause, SECONDS), LONGEST_SECONDS)
+            self.not_before = time.monotonic() + self.pause
+            log.error("%s: %s", self.complaint, e)  # noqa: TRY400 - the reason says it all
+        else:
+            self.pause = 0
 
 
 def _index(ctrl: Controller) -> None:
     certificates.catch_up()
 
 
-JOBS: tuple[tuple[str, Callable[[Controller], None]], ...] = (
-    ("the server certificate could not be renewed", _renew),
-    ("the addresses could not be checked", addresses.look_at_all),
-    ("the certificates could not be listed", _index),
-    ("the scheduled backup could not be made", backups.make_if_due),
-)
+def jobs() -> list[Job]:
+    """All of them, in the order in which they are done."""
+    return [
+        # Also what a command on the data folder changed meanwhile.
+        Job("the server certificate could not be renewed", addresses.use),
+        Job("a CA could not be rolled over", rollover.roll_if_due),
+        Job("the addresses could not be checked", addresses.look_at_all),
+        Job("the revocation lists could not be fetched", crls.fetch_due),
+        Job("the certificates could not be listed", _index),
+        Job("the scheduled backup could not be made", backups.make_if_due),
+    ]
 
 
 def watch(ctrl: Controller, stopping: threading.Event) -> None:
-    """Do all jobs again and again until the server stops. A job that fails is tried again the next time."""
+    """Do all jobs again and again until the server stops."""
+    todo = jobs()
     while not stopping.is_set():
         ctrl.wake.clear()
-        for what, job in JOBS:
+        for job in todo:
             if stopping.is_set():
                 return
-            try:
-                job(ctrl)
-            except Exception as e:  # noqa: BLE001 - the others must be done all the same
-                log.error("%s: %s", what, e)  # noqa: TRY400 - the reason says it all
+            job.do(ctrl)
         ctrl.wake.wait(SECONDS)
 
 

@@ -97,14 +97,22 @@ def fetch(url: str, *, private_addresses: bool) -> object:
     if parts.scheme == "http" and not private_addresses:
         raise FetchError("it is not https; http is taken with the setting jwks_private_addresses only")
     try:
-        return json.loads(_get(parts, private_addresses=private_addresses))
-    except (OSError, http.client.HTTPException) as e:
-        raise FetchError(f"{type(e).__name__}: {e}") from None
+        return json.loads(fetch_bytes(parts, private_addresses=private_addresses))
     except (ValueError, RecursionError):
         raise FetchError("the answer is no JSON") from None
 
 
-def _get(parts: SplitResult, *, private_addresses: bool) -> bytes:
+def fetch_bytes(
+    parts: SplitResult, *, private_addresses: bool, accept: str = "application/json", max_bytes: int = MAX_BYTES
+) -> bytes:
+    """GET a document, under the limits that stand above. Raises FetchError."""
+    try:
+        return _get(parts, accept, max_bytes, private_addresses=private_addresses)
+    except (OSError, http.client.HTTPException) as e:
+        raise FetchError(f"{type(e).__name__}: {e}") from None
+
+
+def _get(parts: SplitResult, accept: str, max_bytes: int, *, private_addresses: bool) -> bytes:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = _address(host, port, private_addresses=private_addresses)
@@ -115,16 +123,16 @@ def _get(parts: SplitResult, *, private_addresses: bool) -> bytes:
     watch.start()
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={"Accept": "application/json", "Connection": "close"})
+        connection.request("GET", path, headers={"Accept": accept, "Connection": "close"})
         answer = connection.getresponse()
         if answer.status != http.client.OK:
             raise FetchError(f"the answer has status {answer.status}")
-        body = answer.read(MAX_BYTES + 1)
+        body = answer.read(max_bytes + 1)
     finally:
         watch.cancel()
         connection.close()
-    if len(body) > MAX_BYTES:
-        raise FetchError(f"the answer has more than {MAX_BYTES} bytes")
+    if len(body) > max_bytes:
+        raise FetchError(f"the answer has more than {max_bytes} bytes")
     return body
 
 
