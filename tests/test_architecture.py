@@ -15,12 +15,13 @@ MODULES = {
         [*ROOT.glob("*.py"), *ROOT.glob("api/**/*.py"), *ROOT.glob("domain/**/*.py"), *ROOT.glob("wire/*.py")]
     )
 }
-WIRE = ["wire", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
+WIRE = ["wire", "wire.accept", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
 BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config"]
 # who (the first pattern that fits) may import what of ours
 ARROWS = {
     "app": ["*"],
     "wire": [],
+    "wire.accept": ["wire.resource"],
     "wire.filter_*": ["wire.filters", "wire.filter_sql"],
     "wire.*": [],
     "api": [],

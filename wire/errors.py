@@ -124,6 +124,16 @@ class ApiError(Exception):
         super().__init__(f"{self.status} {code}: {self.cause or self.message}")
 
 
+def one_line(e: ApiError, request_id: str) -> str:
+    """`CODE: message: cause (request id)`, for people who read it in a terminal. No values: they may be secrets."""
+    cause = e.cause or {}
+    parts = [e.code, e.message]
+    if cause.get("field"):
+        parts.append(str(cause["field"]))
+    parts += [str(cause[name]) for name in ("reason", "message") if cause.get(name)]
+    return " ".join(f"{': '.join(parts)} (request {request_id})".split()) + "\n"
+
+
 def go_text(value: object) -> str:
     """Write a JSON value the way the API prints it in a cause: `<nil>`, `[a b]`, `map[k:v]`, `true`."""
     match value:

@@ -20,6 +20,7 @@ CLIENT = "/edge/client/v1"
 FABRIC = "/fabric/v1"
 OWN = "/zitilite/v1"
 JSON_TYPE = "application/json"
+JWT_TYPE = "application/jwt"
 NEVER = "0001-01-01T00:00:00.000Z"
 
 
