@@ -23,7 +23,7 @@ import pki
 import store
 import tls
 import tokens
-from api import console, engine, fabric_table, health, metrics, openapi, own_table, rows
+from api import bulk, console, engine, fabric_table, health, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
 from domain import (
     authenticators,
@@ -43,7 +43,7 @@ from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
 from domain.network import fabric, posture, posture_checks, routers, services, sessions
 from migrations import MIGRATIONS
-from wire.resource import Action
+from wire.resource import OWN, Action
 
 log = logging.getLogger("zitilite")
 MODULES = (
@@ -67,6 +67,7 @@ MODULES = (
     database,
     fabric,
     overview,
+    bulk,
 )
 WATCH_SECONDS = 30
 
@@ -167,7 +168,12 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         host=asked.host,
         port=asked.port,
         material=authority.tls_material(),
-        limits=tls.Limits(body_bytes=settings.body_limit, threads=settings.threads),
+        limits=tls.Limits(
+            body_bytes=settings.body_limit,
+            large_bytes=settings.bulk_limit,
+            large_paths=(f"{OWN}/bulk",),
+            threads=settings.threads,
+        ),
         ident=f"zitilite/{VERSION}",
         error_headers=[("ziti-instance-id", ctrl.instance_id)],
     )

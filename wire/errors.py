@@ -13,6 +13,7 @@ from typing import Any
 CODES: dict[str, tuple[int, str]] = {
     "ADVERTISED_KEY_MISMATCH": (409, "The advertised address does not serve this controller's key"),
     "BAD_REQUEST": (400, "The request could not be understood"),
+    "BULK_ABORTED": (409, "Some rows were refused, so nothing was written"),
     "CAN_NOT_DELETE_REFERENCED_ENTITY": (
         409,
         "the entity cannot be deleted because it is referenced by another entity, see cause",
@@ -124,14 +125,17 @@ class ApiError(Exception):
         super().__init__(f"{self.status} {code}: {self.cause or self.message}")
 
 
-def one_line(e: ApiError, request_id: str) -> str:
-    """`CODE: message: cause (request id)`, for people who read it in a terminal. No values: they may be secrets."""
+def reason_of(e: ApiError) -> str:
+    """The cause of an error as text: field and reason. No values: they may be secrets."""
     cause = e.cause or {}
-    parts = [e.code, e.message]
-    if cause.get("field"):
-        parts.append(str(cause["field"]))
-    parts += [str(cause[name]) for name in ("reason", "message") if cause.get(name)]
-    return " ".join(f"{': '.join(parts)} (request {request_id})".split()) + "\n"
+    parts = [cause.get(name) for name in ("field", "reason", "message")]
+    return " ".join(": ".join(str(part) for part in parts if part).split())
+
+
+def one_line(e: ApiError, request_id: str) -> str:
+    """`CODE: message: cause (request id)`, for people who read it in a terminal."""
+    parts = [e.code, e.message, reason_of(e)]
+    return " ".join(f"{': '.join(part for part in parts if part)} (request {request_id})".split()) + "\n"
 
 
 def go_text(value: object) -> str:
