@@ -23,7 +23,7 @@ import pki
 import store
 import tls
 import tokens
-from api import bulk, console, engine, fabric_table, health, metrics, openapi, own_table, rows
+from api import bulk, console, engine, exports, fabric_table, health, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
 from domain import (
     authenticators,
@@ -68,6 +68,7 @@ MODULES = (
     fabric,
     overview,
     bulk,
+    exports,
 )
 WATCH_SECONDS = 30
 
@@ -171,7 +172,7 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         limits=tls.Limits(
             body_bytes=settings.body_limit,
             large_bytes=settings.bulk_limit,
-            large_paths=(f"{OWN}/bulk",),
+            large_paths=(f"{OWN}/bulk", f"{OWN}/tokens/export"),
             threads=settings.threads,
         ),
         ident=f"zitilite/{VERSION}",

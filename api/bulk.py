@@ -187,12 +187,12 @@ def _one(ctx: Context, entity: Entity, operation: Operation, row: Row, options: 
 
 def _as_single(ctx: Context, entity: Entity, operation: Operation, row: Row) -> Context:
     """The context of the request that would do the same for this row alone."""
-    path = operation.path.format(entity=entity.path, id=row.id)
+    method, path = operation.single(entity)
     return replace(
         ctx,
         base=MANAGEMENT,
-        method=operation.method,
-        path=MANAGEMENT + path,
+        method=method,
+        path=MANAGEMENT + path.format(entity=entity.path, id=row.id),
         query=MultiDict(),
         headers=Headers(),
         raw=b"",

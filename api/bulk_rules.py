@@ -31,7 +31,8 @@ TAG_CHANGES = nested("TagChanges", {"set": {"type": "object"}, "remove": _STRING
 class Operation:
     """One action of bulk requests. needs: verbs of the entity's permission, and whole permissions.
 
-    method and path are those of the single operation that it stands for.
+    method and path are those of the single operation that it stands for, router those for a router where
+    they are others: hooks of rows look at the method.
     """
 
     run: Run
@@ -40,6 +41,11 @@ class Operation:
     path: str
     makes_tokens: bool = False
     makes_ids: bool = False
+    router: tuple[str, str] | None = None
+
+    def single(self, entity: Entity) -> tuple[str, str]:
+        """Method and path of the request for one row."""
+        return self.router if self.router and entity.side != "identity" else (self.method, self.path)
 
     def permissions(self, entity: Entity) -> list[str]:
         """What the caller must be allowed."""
@@ -180,7 +186,7 @@ OPERATIONS: dict[str, Operation] = {
     "tag": Operation(_tag, ("update",), "PATCH", _ITEM),
     "renew": Operation(_renew, ("enrollment.update",), "POST", _ITEM + "/renew", makes_tokens=True),
     "reissue": Operation(_reissue, ("update", "enrollment.create"), "POST", _ITEM + "/re-enroll", makes_tokens=True),
-    "disable": Operation(_disable, ("update",), "POST", _ITEM + "/disable"),
-    "enable": Operation(_enable, ("update",), "POST", _ITEM + "/enable"),
+    "disable": Operation(_disable, ("update",), "POST", _ITEM + "/disable", router=("PATCH", _ITEM)),
+    "enable": Operation(_enable, ("update",), "POST", _ITEM + "/enable", router=("PATCH", _ITEM)),
     "delete": Operation(_delete, ("delete",), "DELETE", _ITEM),
 }

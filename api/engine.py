@@ -251,6 +251,11 @@ def _redacted(result: Any) -> Any:
 def success_response(result: Any) -> Response:
     """Put a rule's value into the envelope."""
     r = result if isinstance(result, Result) else Result(result)
+    if r.stream is not None:
+        streamed = Response(r.stream, status=_status(r.status), headers={"Content-Type": r.content_type, **r.headers})
+        # A HEAD or a client that left must not leave the rest to be made.
+        streamed.implicit_sequence_conversion = False
+        return streamed
     body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
     response = Response(body, status=_status(r.status))
     if body:
