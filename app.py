@@ -22,7 +22,7 @@ import pki
 import store
 import tls
 import tokens
-from api import console, engine, fabric_table, health, metrics, openapi, own_table, rows
+from api import bulk, console, engine, exports, fabric_table, health, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
 from cli import main as cli
 from domain import (
@@ -44,7 +44,7 @@ from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
 from domain.network import fabric, posture, posture_checks, routers, services, sessions
 from migrations import MIGRATIONS
-from wire.resource import Action
+from wire.resource import OWN, Action
 
 log = logging.getLogger("zitilite")
 MODULES = (
@@ -75,6 +75,8 @@ MODULES = (
     crls,
     backups,
     doctor,
+    bulk,
+    exports,
 )
 
 
@@ -218,7 +220,12 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         host=asked.host,
         port=asked.port,
         material=authority.tls_material(),
-        limits=tls.Limits(body_bytes=settings.body_limit, threads=settings.threads),
+        limits=tls.Limits(
+            body_bytes=settings.body_limit,
+            large_bytes=settings.bulk_limit,
+            large_paths=(f"{OWN}/bulk", f"{OWN}/tokens/export"),
+            threads=settings.threads,
+        ),
         ident=f"zitilite/{VERSION}",
         error_headers=[("ziti-instance-id", ctrl.instance_id)],
     )

@@ -186,6 +186,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server_cert", str, "", "own server certificate: PEM with its chain (its key signs tokens)"),
     Setting("server_cert_key", str, "", "own server certificate: PEM with its key"),
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
+    Setting("bulk_limit", _positive, 16 * 1024 * 1024, "largest body of a bulk request in bytes"),
     Setting("threads", _positive, 8, "worker threads"),
     Setting("metrics", _choice("off", "on"), "off", "on: /metrics answers everybody, in the Prometheus text format"),
     Setting(

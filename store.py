@@ -131,6 +131,13 @@ def write() -> Iterator[None]:
 
 
 @contextmanager
+def savepoint() -> Iterator[None]:
+    """A part of a write transaction that an exception undoes by itself."""
+    with database.savepoint():
+        yield
+
+
+@contextmanager
 def read() -> Iterator[None]:
     """A read transaction: all that is read in it is of one moment, and nobody has to wait for it."""
     with database.atomic("DEFERRED"):

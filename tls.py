@@ -69,7 +69,8 @@ class Limits:
     its last. idle_seconds: without a byte moving, between requests or while an answer is read.
     linger_seconds, linger_bytes: how long and how much is still read after the last answer, so that
     the client gets it. stop_seconds: for requests in flight when the server stops.
-    body_bytes: largest body, after removal of the chunked encoding.
+    body_bytes: largest body, after removal of the chunked encoding. large_bytes: the same for the
+    paths in large_paths, when the request brings credentials.
     """
 
     handshake_seconds: float = 10
@@ -82,6 +83,8 @@ class Limits:
     threads: int = 8
     header_bytes: int = 64 * 1024
     body_bytes: int = 1024 * 1024
+    large_bytes: int = 1024 * 1024
+    large_paths: tuple[str, ...] = ()
 
 
 def _pick_protocol(_connection: SSL.Connection, offered: list[bytes]) -> Any:
@@ -112,6 +115,8 @@ def _context(material: pki.TlsMaterial) -> SSL.Context:
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """Waitress's parser with exact limits for chunked bodies and RFC 9112's rule on Host."""
 
+    adj: Any
+
     def received(self, data: bytes) -> int:
         is_chunk = self.chunked and not self.completed
         consumed = self._received_chunks(data) if is_chunk else super().received(data)
@@ -137,6 +142,19 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         super().parse_header(header_plus)
         if self.version == "1.1" and "HOST" not in self.headers:
             raise ParsingError("missing required Host header")
+        if self.path in self.adj.large_paths and self.headers.keys() & {"ZT_SESSION", "AUTHORIZATION"}:
+            self.adj = _Larger(self.adj)
+
+
+class _Larger:
+    """The server's settings with the limit for large bodies."""
+
+    def __init__(self, adj: Any) -> None:
+        self._adj = adj
+        self.max_request_body_size = adj.large_body_size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adj, name)
 
 
 class _Task(WSGITask):  # type: ignore[misc]
@@ -568,6 +586,8 @@ def create_server(
     )
     # Head and body of a small answer then leave in one record.
     adjustments.send_bytes = _RECORD
+    adjustments.large_paths = limits.large_paths
+    adjustments.large_body_size = max(limits.large_bytes, limits.body_bytes) + 1
     context = _context(material)
     sock = _listen(host, port, adjustments.backlog)
     return TlsServer(app, sock, adjustments=adjustments, context=context, limits=limits, error_headers=error_headers)

@@ -21,10 +21,12 @@ from werkzeug.routing import Rule
 
 import store
 from api import schemas
+from domain.care import qr
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth, scopes
-from wire.errors import ApiError, field_error
-from wire.resource import CLIENT, JSON_TYPE, MANAGEMENT, OWN, Action, Param, Result
+from wire import accept
+from wire.errors import ApiError, field_error, one_line
+from wire.resource import CLIENT, JSON_TYPE, JWT_TYPE, MANAGEMENT, OWN, Action, Param, Result
 
 log = logging.getLogger("zitilite.api")
 
@@ -33,6 +35,9 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _ESCAPED = re.compile("[<>&]")
 # JSON keeps these three only inside strings, so escaping the finished text is safe.
 _NAMED = re.compile(r"\{(\w+)\}")
+# What an item's token may be asked for as, besides JSON.
+FORMS = (JWT_TYPE, "image/svg+xml", "image/png")
+SCALE = Param("scale", "int64")
 OIDC_ROOT = "/oidc/"
 ROOTS = ("/edge/", "/.well-known/", "/fabric/", "/zitilite/", "/static/", "/console/", "/health-checks", "/metrics")
 
@@ -102,7 +107,7 @@ class Operation:
         try:
             result = self._answer(ctx, ids)
         except ApiError as e:
-            return error_response(ctx.request_id, e)
+            return error_response(ctx.request_id, e, ctx.headers.get("Accept", ""))
         if ctx.scope == scopes.READ:
             result = _redacted(result)
         return success_response(result)
@@ -113,11 +118,15 @@ class Operation:
             auth.resolve(ctx, partial=action.permission == "partial")
         if ctx.api_token is not None and not scopes.permits(ctx.scope, action, ctx.base):
             raise scopes.refused(ctx.api_token.name, ctx.scope, action)
-        if action.check_accept:
-            check_accept(ctx.headers.get("Accept", ""), action.produces)
+        wanted = ctx.headers.get("Accept", "")
+        form = accept.preferred(wanted, FORMS) if action.jwt else None
+        if action.check_accept and form is None:
+            check_accept(wanted, action.produces)
         self._read_body(ctx)
         self._read_query(ctx)
         require(ctx, action)
+        if form is not None:
+            return token_form(ctx, action, form, ids)
         if not action.write:
             return action.fn(ctx, **ids)
         with store.write():
@@ -135,6 +144,20 @@ class Operation:
     def _read_query(self, ctx: Context) -> None:
         for p in self.action.query:
             check_param(p, ctx.query)
+
+
+def token_form(ctx: Context, action: Action, form: str, ids: dict[str, str]) -> Result:
+    """An item's enrollment token as such, or as a QR code of `?scale=` pixels a module."""
+    if ctx.scope == scopes.READ or action.jwt is None:
+        raise scopes.refused(ctx.api_token.name if ctx.api_token else "", ctx.scope, action)
+    check_param(SCALE, ctx.query)
+    token = action.jwt(ctx, **ids)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    if form == JWT_TYPE:
+        return Result(raw=token.encode(), content_type=form, headers=headers)
+    kind = "png" if form == "image/png" else "svg"
+    scale = min(max(int(ctx.query.get("scale") or 6), 1), 40)
+    return Result(raw=qr.image(token, kind, scale), content_type=form, headers=headers)
 
 
 def make_context(ctrl: Controller, req: Request, base: str) -> Context:
@@ -229,6 +252,11 @@ def _redacted(result: Any) -> Any:
 def success_response(result: Any) -> Response:
     """Put a rule's value into the envelope."""
     r = result if isinstance(result, Result) else Result(result)
+    if r.stream is not None:
+        streamed = Response(r.stream, status=_status(r.status), headers={"Content-Type": r.content_type, **r.headers})
+        # A HEAD or a client that left must not leave the rest to be made.
+        streamed.implicit_sequence_conversion = False
+        return streamed
     body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
     response = Response(body, status=_status(r.status))
     if body:
@@ -244,15 +272,20 @@ def _status(code: int) -> str | int:
     return f"{code} status code {code}" if code >= 600 else code
 
 
-def error_response(request_id: str, e: ApiError) -> Response:
-    """The error envelope: `{"error": {cause?, code, message, requestId}, "meta": {…}}`."""
+def error_response(request_id: str, e: ApiError, wanted: str = "") -> Response:
+    """The error envelope: `{"error": {cause?, code, message, requestId}, "meta": {…}}`.
+
+    Whoever prefers `text/plain` to JSON in `wanted`, the Accept header, gets one readable line.
+    """
     error: dict[str, Any] = {"code": e.code, "message": e.message, "requestId": request_id}
     if e.cause is not None:
         error["cause"] = e.cause
     level = logging.WARNING if e.status >= 500 else logging.INFO
     log.log(level, "request %s refused: %d %s %s", request_id, e.status, e.code, e.log)
-    response = Response(json_bytes({"error": error, "meta": ERROR_META}), status=_status(e.status))
-    response.headers["Content-Type"] = JSON_TYPE
+    as_text = accept.preferred(wanted, ("text/plain",)) is not None
+    body = one_line(e, request_id).encode() if as_text else json_bytes({"error": error, "meta": ERROR_META})
+    response = Response(body, status=_status(e.status))
+    response.headers["Content-Type"] = "text/plain; charset=utf-8" if as_text else JSON_TYPE
     response.headers.extend(e.headers)
     return response
 
@@ -291,18 +324,18 @@ def _add_route(app: Flask, ctrl: Controller, operation: Operation) -> None:
 
 
 def _http_error(e: HTTPException) -> Response:
-    request_id = new_request_id()
+    request_id, wanted = new_request_id(), request.headers.get("Accept", "")
     if request.method == "OPTIONS":
         return _options()
     if isinstance(e, MethodNotAllowed):
         allowed = ",".join(sorted(e.valid_methods or ()))
         cause = f"method {request.method} is not allowed, but [{allowed}] are"
-        return error_response(request_id, ApiError("METHOD_NOT_ALLOWED", cause, headers={"Allow": allowed}))
+        return error_response(request_id, ApiError("METHOD_NOT_ALLOWED", cause, headers={"Allow": allowed}), wanted)
     if isinstance(e, NotFound) and (request.path + "/").startswith(OIDC_ROOT):
         return Response("404 page not found\n", 404, {"X-Content-Type-Options": "nosniff"}, "text/plain")
     if isinstance(e, NotFound):
-        return error_response(request_id, ApiError("NOT_FOUND", f"path {request.path} was not found"))
-    return error_response(request_id, ApiError("BAD_REQUEST", e.description or e.name, status=e.code or 400))
+        return error_response(request_id, ApiError("NOT_FOUND", f"path {request.path} was not found"), wanted)
+    return error_response(request_id, ApiError("BAD_REQUEST", e.description or e.name, status=e.code or 400), wanted)
 
 
 def _options() -> Response:
@@ -316,7 +349,7 @@ def _unexpected(e: Exception) -> Response:
     request_id = new_request_id()
     log.error("request %s %s %s failed", request_id, request.method, request.path, exc_info=e)
     error = ApiError("UNHANDLED", f"an internal error; the log has the details under request id {request_id}")
-    return error_response(request_id, error)
+    return error_response(request_id, error, request.headers.get("Accept", ""))
 
 
 def _after(ctrl: Controller) -> Callable[[Response], Response]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from api import runtime
 from domain import administrators, authenticators, cas, enrollment, identities, ids, policies, roles
-from domain.care import states
+from domain.care import handout, states
 from domain.logins import auth, session_certificates, signers
 from domain.network import routers, services, terminators
 from models import (
@@ -204,6 +204,7 @@ def _all_routers(path: str) -> Entity:
         before_delete=routers.before_delete,
         extend=routers.extend_transit,
         derived=states.of_routers,
+        jwt=handout.of_router,
     )
 
 
@@ -329,6 +330,7 @@ ENTITIES: tuple[Entity, ...] = (
         },
         scope=administrators.visible,
         derived=states.of_identities,
+        jwt=handout.of_identity,
         before_save=identities.before_save,
         after_save=identities.after_save,
         before_delete=identities.before_delete,
@@ -362,6 +364,7 @@ ENTITIES: tuple[Entity, ...] = (
             "transitRouter": Symbol("string", Enrollment.router),
         },
         scope=enrollment.scope,
+        jwt=handout.of_enrollment,
         extend=enrollment.extend,
         dates=False,
     ),
@@ -401,6 +404,7 @@ ENTITIES: tuple[Entity, ...] = (
         permission="ca",
         new_id=ids.long_id,
         duplicate="duplicate value '{value}' in unique index on cas store",
+        jwt=handout.of_ca,
         before_save=cas.before_save,
         after_save=cas.after_save,
         before_delete=cas.before_delete,
@@ -438,6 +442,7 @@ ENTITIES: tuple[Entity, ...] = (
         },
         scope=routers.is_edge,
         derived=states.of_routers,
+        jwt=handout.of_router,
         before_save=routers.before_edge_save,
         after_save=routers.after_edge_save,
         before_delete=routers.before_delete,

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from api import schemas
-from api.engine import json_bytes
+from api.engine import FORMS, json_bytes
 from domain.context import VERSION, Context
 from wire.errors import ApiError
 from wire.resource import CLIENT, FABRIC, MANAGEMENT, OWN, Action, Body, Result, links, time_text
@@ -30,7 +30,10 @@ def document(base: str, served: Sequence[Action]) -> dict[str, Any]:
         "servers": [{"url": base}],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "securitySchemes": {"ztSession": {"type": "apiKey", "in": "header", "name": "zt-session"}},
+            "securitySchemes": {
+                "apiToken": {"type": "http", "scheme": "bearer"},
+                "ztSession": {"type": "apiKey", "in": "header", "name": "zt-session"},
+            },
             "schemas": {"error": _ERROR},
         },
     }
@@ -64,9 +67,9 @@ def _operation(action: Action) -> dict[str, Any]:
                 "description": "An error",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/error"}}},
             },
-            "200": {"description": "Success", "content": {kind: {} for kind in action.produces}},
+            "200": {"description": "Success", "content": {kind: {} for kind in _produced(action)}},
         },
-        "security": [] if action.permission == "public" else [{"ztSession": []}],
+        "security": [] if action.permission == "public" else [{"ztSession": []}, {"apiToken": []}],
         "x-permission": action.permission,
     }
     if action.body is not None:
@@ -75,6 +78,10 @@ def _operation(action: Action) -> dict[str, Any]:
         content = {kind: {"schema": schema if kind == "application/json" else {}} for kind in action.consumes}
         found["requestBody"] = {"required": required, "content": content}
     return found
+
+
+def _produced(action: Action) -> list[str]:
+    return list(dict.fromkeys([*action.produces, *(FORMS if action.jwt else ())]))
 
 
 def _path_parameters(action: Action) -> list[dict[str, Any]]:

@@ -240,8 +240,8 @@ def _read_bundle(content: str | bytes) -> list[pki.Cert]:
         raise ApiError(codes[e.kind], None if e.kind == "no-pem" else str(e), log=str(e)) from None
 
 
-def jwt(ctx: Context, id: str) -> Result:
-    """GET /cas/{id}/jwt: the reusable token for automatic enrollment, as `application/jwt`."""
+def token(ctx: Context, id: str) -> str:
+    """The reusable token for automatic enrollment. A CA that is not verified has none."""
     ca = _get(id)
     if not ca.is_verified:
         raise ApiError(
@@ -249,8 +249,12 @@ def jwt(ctx: Context, id: str) -> Result:
             f"ca '{ca.name}' is not verified yet, so it has no token: "
             f"verify it with a certificate whose common name is '{ca.verification_token}'",
         )
-    token = ctx.ctrl.signer.reusable(url=ctx.ctrl.url, method="ca", subject=ca.id, token=ca.id)
-    return Result(raw=token.encode(), content_type="application/jwt")
+    return ctx.ctrl.signer.reusable(url=ctx.ctrl.url, method="ca", subject=ca.id, token=ca.id)
+
+
+def jwt(ctx: Context, id: str) -> Result:
+    """GET /cas/{id}/jwt: the reusable token, as `application/jwt`."""
+    return Result(raw=token(ctx, id).encode(), content_type="application/jwt")
 
 
 ACTIONS = (
@@ -271,5 +275,6 @@ ACTIONS = (
         produces=("application/jwt", "application/json"),
         summary="The CA's reusable enrollment token",
         secret=True,
+        jwt=token,
     ),
 )

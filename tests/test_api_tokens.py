@@ -251,7 +251,7 @@ def test_read_gets_no_secret_from_any_list(controller, api, clients):
     api.create("/transit-routers", {"name": unique("router")})
     session = controller.admin().http.headers["zt-session"]
     reader = clients["read"]
-    for path in ("identities", "enrollments", "edge-routers", "transit-routers", "routers", "api-sessions"):
+    for path in ("identities", "enrollments", "edge-routers", "transit-routers", "routers", "api-sessions", "cas"):
         text = str(reader.get(f"/{path}", limit=500).ok())
         assert not re.search(r"'(enrollmentJwt|enrollmentToken|jwt|token)': '[^']", text), path
         assert found["token"] not in text

@@ -21,7 +21,7 @@ MODULES = {
         ]
     )
 }
-WIRE = ["wire", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
+WIRE = ["wire", "wire.accept", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
 BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config"]
 # who (the first pattern that fits) may import what of ours
 ARROWS = {
@@ -29,6 +29,7 @@ ARROWS = {
     "cli": [],
     "cli.*": ["cli", "cli.*", "domain", "domain.*", *WIRE, *BELOW_DOMAIN, "migrations", "bench", "bench.*"],
     "wire": [],
+    "wire.accept": ["wire.resource"],
     "wire.filter_*": ["wire.filters", "wire.filter_sql"],
     "wire.*": [],
     "api": [],

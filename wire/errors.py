@@ -14,6 +14,7 @@ CODES: dict[str, tuple[int, str]] = {
     "ADVERTISED_KEY_MISMATCH": (409, "The advertised address does not serve this controller's key"),
     "BACKUP_FAILED": (409, "The backup could not be made"),
     "BAD_REQUEST": (400, "The request could not be understood"),
+    "BULK_ABORTED": (409, "Some rows were refused, so nothing was written"),
     "CAN_NOT_DELETE_REFERENCED_ENTITY": (
         409,
         "the entity cannot be deleted because it is referenced by another entity, see cause",
@@ -125,6 +126,19 @@ class ApiError(Exception):
         self.headers = headers or {}
         self.log = log
         super().__init__(f"{self.status} {code}: {self.cause or self.message}")
+
+
+def reason_of(e: ApiError) -> str:
+    """The cause of an error as text: field and reason. No values: they may be secrets."""
+    cause = e.cause or {}
+    parts = [cause.get(name) for name in ("field", "reason", "message")]
+    return " ".join(": ".join(str(part) for part in parts if part).split())
+
+
+def one_line(e: ApiError, request_id: str) -> str:
+    """`CODE: message: cause (request id)`, for people who read it in a terminal."""
+    parts = [e.code, e.message, reason_of(e)]
+    return " ".join(f"{': '.join(part for part in parts if part)} (request {request_id})".split()) + "\n"
 
 
 def go_text(value: object) -> str:

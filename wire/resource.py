@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ CLIENT = "/edge/client/v1"
 FABRIC = "/fabric/v1"
 OWN = "/zitilite/v1"
 JSON_TYPE = "application/json"
+JWT_TYPE = "application/jwt"
 NEVER = "0001-01-01T00:00:00.000Z"
 
 
@@ -279,7 +280,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An answer that is not plainly `{"data": value, "meta": {}}` with status 200."""
+    """An answer that is not plainly `{"data": value, "meta": {}}` with status 200.
+
+    `stream` gives a large body piece by piece, after the rule is done: it must not touch the database.
+    """
 
     data: Any = None
     status: int = 200
@@ -287,6 +291,7 @@ class Result:
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     content_type: str = JSON_TYPE
+    stream: Iterator[bytes] | None = None
 
 
 def links(path: str, key: str, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:

@@ -89,6 +89,6 @@ def without_secrets(value: Any) -> Any:
 
 
 def _left(name: str, value: Any) -> Any:
-    if name in SECRETS:
+    if name in SECRETS and isinstance(value, str):
         return ""
     return value if name in FREE_FORM else without_secrets(value)

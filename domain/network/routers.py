@@ -160,12 +160,17 @@ def re_enroll(ctx: Context, id: str) -> Any:
     row = Router.get_or_none(Router.id == id, Router.kind == "edge")
     if row is None:
         raise not_found("router", id)
-    Enrollment.delete().where(Enrollment.router == id).execute()
-    Router.update(is_verified=False, fingerprint=None, cert_pem=None, cert_expires_at=None, updated_at=now_ms()).where(
-        Router.id == id
-    ).execute()
-    enrollment.add(ctx, "erott", router=row)
+    start_over(ctx, row)
     return {}
+
+
+def start_over(ctx: Context, row: Router, *, expires_at: int | None = None) -> None:
+    """End a router's certificate and give it one new token. Needs a write transaction."""
+    Enrollment.delete().where(Enrollment.router == row.id).execute()
+    Router.update(is_verified=False, fingerprint=None, cert_pem=None, cert_expires_at=None, updated_at=now_ms()).where(
+        Router.id == row.id
+    ).execute()
+    enrollment.add(ctx, "erott" if row.kind == "edge" else "trott", router=row, expires_at=expires_at)
 
 
 def _brief(router: Router) -> dict[str, Any]:
