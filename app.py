@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from domain import (
     setup,
     token_enrollment,
 )
+from domain.care import audit, events
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
 from domain.logins import auth, mfa, oidc, session_certificates
@@ -66,6 +68,7 @@ MODULES = (
     controller_settings,
     database,
     fabric,
+    events,
 )
 WATCH_SECONDS = 30
 
@@ -82,6 +85,8 @@ def operations() -> list[Action]:
 
 def create_app(ctrl: Controller) -> Flask:
     """The WSGI application: every operation, health and the console."""
+    ctrl.news = events.Newsroom(ctrl)
+    ctrl.news.show = partial(rows.document, own_table.TABLE["attempts"])
     app = Flask("zitilite", static_folder=None)
     engine.install(app, ctrl, operations())
     health.install(app)
@@ -127,6 +132,7 @@ def _own_chain(settings: config.Settings, cert: str, key: str) -> pki.OwnChain |
 def open_store(folder: Path) -> None:
     """Open the database of a data folder."""
     store.open_database(folder / "zitilite.db", MIGRATIONS)
+    audit.protect()
 
 
 def run(settings: config.Settings) -> int:
@@ -199,8 +205,10 @@ def _stop_on_signals(server: tls.TlsServer) -> threading.Event:
 def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
     watcher = threading.Thread(target=_watch, args=(ctrl, server, stopping), name="watch", daemon=True)
     watcher.start()
+    ctrl.news.start()
     server.run()
     stopping.set()
+    ctrl.news.stop()
     watcher.join(timeout=1)
 
 

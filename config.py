@@ -77,6 +77,19 @@ def _positive(value: str | int) -> int:
     return number
 
 
+def _not_negative(value: str | int) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError(f"{number} is below zero")
+    return number
+
+
+def _webhook(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+        raise ValueError(f"'{value}' is no https URL without user name")
+    return value
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
@@ -175,6 +188,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server_cert_key", str, "", "own server certificate: PEM with its key"),
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("threads", _positive, 8, "worker threads"),
+    Setting("attempt_days", _positive, 30, "days that attempts to enroll and to log in stay in the log"),
+    Setting("attempt_rows", _positive, 100_000, "most attempts that stay in the log, the newest ones"),
+    Setting("audit_days", _positive, 365, "days that the audit log keeps who changed what"),
+    Setting("audit_webhook", _webhook, "", "https URL that each row of the audit log is sent to"),
+    Setting("audit_webhook_secret", str, "", "key of the HMAC-SHA256 that signs what the webhook gets", secret=True),
+    Setting(
+        "replay_minutes",
+        _not_negative,
+        10,
+        "minutes in which the same token with the same key gets the same certificate again; 0 = never",
+    ),
     Setting("metrics", _choice("off", "on"), "off", "on: /metrics answers everybody, in the Prometheus text format"),
     Setting("log_level", _choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
     Setting("log_format", _choice("text", "json"), "text", "text, or json for one JSON object a line"),

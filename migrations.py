@@ -226,6 +226,25 @@ _V1 = (
     'CREATE TABLE "revocation" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "type" TEXT '
     'NOT NULL, "expires_at" INTEGER NOT NULL)',
+    'CREATE TABLE "attempt" ("id" INTEGER NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, "kind" '
+    'TEXT NOT NULL, "method" TEXT NOT NULL, "outcome" TEXT NOT NULL, "code" TEXT NOT NULL, "reason" '
+    'TEXT NOT NULL, "source_address" TEXT NOT NULL, "identity" TEXT, "identity_name" TEXT, "router" '
+    'TEXT, "router_name" TEXT, "ca" TEXT, "ca_name" TEXT, "enrollment" TEXT, "token_print" TEXT, '
+    '"subject" TEXT, "issuer" TEXT, "fingerprint" TEXT, "serial" TEXT, "duration_us" INTEGER NOT '
+    'NULL, "request_id" TEXT NOT NULL)',
+    'CREATE TABLE "spent_token" ("token_hash" TEXT NOT NULL PRIMARY KEY, "spent_at" INTEGER NOT NULL, '
+    '"method" TEXT NOT NULL, "source_address" TEXT NOT NULL, "owner_name" TEXT NOT NULL, "identity" '
+    'TEXT, "router" TEXT, "key_print" TEXT, "fingerprint" TEXT, "answer" TEXT, "replay_until" INTEGER '
+    "NOT NULL) WITHOUT ROWID",
+    'CREATE INDEX "spent_token_spent_at" ON "spent_token" ("spent_at")',
+    'CREATE TABLE "idempotent_answer" ("key_hash" TEXT NOT NULL PRIMARY KEY, "expires_at" INTEGER NOT '
+    'NULL, "body_hash" TEXT NOT NULL, "status" INTEGER NOT NULL, "data" TEXT NOT NULL) WITHOUT ROWID',
+    'CREATE INDEX "idempotent_answer_expires_at" ON "idempotent_answer" ("expires_at")',
+    'CREATE TABLE "audit" ("id" INTEGER NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"actor_kind" TEXT NOT NULL, "actor" TEXT, "actor_name" TEXT, "source_address" TEXT NOT NULL, '
+    '"method" TEXT NOT NULL, "path" TEXT NOT NULL, "entity" TEXT NOT NULL, "entity_id" TEXT, '
+    '"entity_name" TEXT, "verb" TEXT NOT NULL, "before" TEXT, "after" TEXT, "request_id" TEXT NOT '
+    "NULL)",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1,)

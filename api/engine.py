@@ -12,7 +12,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -21,6 +23,8 @@ from werkzeug.routing import Rule
 
 import store
 from api import schemas
+from domain.care import audit
+from domain.care.attempts import Attempt, sentence
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth
 from wire.errors import ApiError, field_error
@@ -96,28 +100,47 @@ class Operation:
     action: Action
     base: str
 
+    @cached_property
+    def is_change(self) -> bool:
+        """Whether the audit log has it."""
+        return audit.is_change(self.action, self.base)
+
     def __call__(self, ctrl: Controller, req: Request, **ids: str) -> Response:
         """Answer one request; `ids` are the variable parts of the path."""
-        ctx = make_context(ctrl, req, self.base)
+        ctx = make_context(ctrl, req, self.base, self.base + self.action.path)
+        if self.action.attempt:
+            ctx.attempt = attempt_of(ctx, self.action.attempt)
         try:
             result = self._answer(ctx, ids)
         except ApiError as e:
+            ctx.attempt.refuse(e.code, _without_token(ctx, sentence(e)))
             return error_response(ctx.request_id, e)
+        except Exception:
+            ctx.attempt.refuse("UNHANDLED", f"an internal error; the server's log has it at request {ctx.request_id}")
+            raise
+        finally:
+            ctrl.attempts.close(ctx.attempt)
         return success_response(result)
 
     def _answer(self, ctx: Context, ids: dict[str, str]) -> Any:
         action = self.action
         if action.permission != "public":
             auth.resolve(ctx, partial=action.permission == "partial")
+            ctx.attempt.of_identity(ctx.me)
         if action.check_accept:
             check_accept(ctx.headers.get("Accept", ""), action.produces)
         self._read_body(ctx)
         self._read_query(ctx)
         require(ctx, action.permission)
-        if not action.write:
-            return action.fn(ctx, **ids)
-        with store.write():
-            return action.fn(ctx, **ids)
+        with store.write() if action.write else nullcontext():
+            if not self.is_change:
+                return action.fn(ctx, **ids)
+            seen = None if isinstance(action.fn, partial) else audit.watch(ctx, action, ids)
+            result = action.fn(ctx, **ids)
+            if seen is not None:
+                seen.record(result)
+        ctx.ctrl.news.ring()
+        return result
 
     def _read_body(self, ctx: Context) -> None:
         action = self.action
@@ -133,7 +156,7 @@ class Operation:
             check_param(p, ctx.query)
 
 
-def make_context(ctrl: Controller, req: Request, base: str) -> Context:
+def make_context(ctrl: Controller, req: Request, base: str, template: str = "") -> Context:
     """Gather what the rules may look at."""
     return Context(
         ctrl=ctrl,
@@ -147,7 +170,20 @@ def make_context(ctrl: Controller, req: Request, base: str) -> Context:
         raw=req.get_data(cache=False) if req.method != "HEAD" else b"",
         content_type=req.headers.get("Content-Type", ""),
         request_id=new_request_id(),
+        template=template,
     )
+
+
+def attempt_of(ctx: Context, kind: str) -> Attempt:
+    """What the log of attempts knows from the start: from where, and with which certificate."""
+    presented = ctx.peer[0] if ctx.peer else None
+    return Attempt(kind, ctx.remote, ctx.request_id, certificate=presented)
+
+
+def _without_token(ctx: Context, reason: str) -> str:
+    """The reason as the log may have it: complaints about a token repeat it."""
+    token = ctx.query.get("token")
+    return reason.replace(token, "…") if token else reason
 
 
 def new_request_id() -> str:
@@ -216,12 +252,24 @@ def _is_int64(text: str) -> bool:
 def success_response(result: Any) -> Response:
     """Put a rule's value into the envelope."""
     r = result if isinstance(result, Result) else Result(result)
+    if r.stream is not None:
+        return _stream_response(r)
     body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
     response = Response(body, status=_status(r.status))
     if body:
         response.headers["Content-Type"] = r.content_type
     else:
         response.headers.pop("Content-Type", None)
+    response.headers.extend(r.headers)
+    return response
+
+
+def _stream_response(r: Result) -> Response:
+    """The head of an answer that goes on after this request has been dealt with."""
+    request.environ["zitilite.hold"](r.stream)
+    # An iterator, so that no length is announced.
+    response = Response(iter((b"",)), status=r.status)
+    response.headers["Content-Type"] = r.content_type
     response.headers.extend(r.headers)
     return response
 

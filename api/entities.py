@@ -358,6 +358,7 @@ ENTITIES: tuple[Entity, ...] = (
             "transitRouter": Symbol("string", Enrollment.router),
         },
         scope=enrollment.scope,
+        before_delete=enrollment.before_delete,
         extend=enrollment.extend,
         dates=False,
     ),

@@ -11,6 +11,7 @@ from werkzeug.datastructures import Headers, MultiDict
 import pki
 import tokens
 from config import Address, Settings
+from domain.care.attempts import Attempt, AttemptLog
 from domain.logins.jwks import KeyStore
 from domain.metrics import Metrics
 from models import ApiSession, Identity
@@ -25,6 +26,7 @@ API_VERSION = "0.0.1"
 class Controller:
     """The running controller: one per process, shared by its threads.
 
+    `news` is the thread that serves listeners (domain/care/events.py).
     `key_problem` says that the first advertised address serves another key than ours; "" while it
     serves ours, cannot be reached from here, or was not tried yet.
     """
@@ -40,6 +42,8 @@ class Controller:
     controller_id: str = "controller"
     network_id: str = ""
     key_problem: str = ""
+    attempts: AttemptLog = field(default_factory=AttemptLog)
+    news: Any = None
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +59,8 @@ class Controller:
 class Context:
     """One request. `view` says what is being shown: list, detail or association.
 
+    `template` is the path with its variables' names; `is_audited` says that the audit log has what it did.
+    `attempt` is what the log of attempts will say about it, where it is one.
     `access` are the claims of the access token that the caller came with; None for `zt-session`.
     """
 
@@ -74,6 +80,9 @@ class Context:
     access: dict[str, Any] | None = None
     request_id: str = ""
     view: str = ""
+    attempt: Attempt = field(default_factory=Attempt)
+    template: str = ""
+    is_audited: bool = False
 
     @property
     def is_management(self) -> bool:

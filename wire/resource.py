@@ -176,6 +176,7 @@ class Entity:
     says what names stand for that no field does. `side` is the entity's side in policies, for
     `roleFilter`. `duplicate` words the complaint about a value that is taken. `link_path` is for
     collections that link to another one; `delete_name` for those whose 404 on delete is worded so.
+    `is_log` is for rows that are only ever added: numbered, without tags and changes, the newest first.
     `variants` are further fields that depend on the value of the field `typeId`; hooks keep them.
     """
 
@@ -204,6 +205,7 @@ class Entity:
     dates: bool = True
     delete_name: str = ""
     side: str = ""
+    is_log: bool = False
     variants: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
 
     @property
@@ -252,7 +254,9 @@ class Action:
 
     `permission`: "public", "session" (any full session), "partial" (also while a second factor is
     missing), "admin", or an entity permission such as "ca.update". `fn` takes the Context and the path's
-    variables and returns the value of `data`, or a `Result`.
+    variables and returns the value of `data`, or a `Result`. `attempt` says what kind of attempt it is, for
+    the log of attempts: enroll, extend, verify or login. `audited` False keeps what changes nothing that an
+    administrator looks after out of the audit log.
     """
 
     method: str
@@ -267,11 +271,16 @@ class Action:
     check_accept: bool = True
     write: bool = False
     summary: str = ""
+    attempt: str = ""
+    audited: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An answer that is not plainly `{"data": value, "meta": {}}` with status 200."""
+    """An answer that is not plainly `{"data": value, "meta": {}}` with status 200.
+
+    `stream` is called with the open connection once the head of the answer has left: an answer that goes on.
+    """
 
     data: Any = None
     status: int = 200
@@ -279,6 +288,7 @@ class Result:
     headers: dict[str, str] = field(default_factory=dict)
     raw: bytes | None = None
     content_type: str = JSON_TYPE
+    stream: Callable[[Any], None] | None = None
 
 
 def links(path: str, key: str, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:
