@@ -41,6 +41,7 @@ from domain import (
 from domain.care import audit, events
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
+from domain.enrolling import dry_run
 from domain.logins import auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
 from domain.network import fabric, posture, posture_checks, routers, services, sessions
@@ -58,6 +59,7 @@ MODULES = (
     authenticators,
     enrollment,
     enrolling,
+    dry_run,
     token_enrollment,
     cas,
     routers,

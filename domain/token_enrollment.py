@@ -34,7 +34,8 @@ def enroll(ctx: Context) -> Any:
         raise field_error("Authorization", "Authorization in header is required", "", status=602)
     csr = ctx.body.get("clientCsr")
     key = ids.short_id()
-    found = judge(_verify(ctx), by_certificate=bool(csr))
+    signer_id = ctx.headers.get("ziti-token-issuer-id", "")
+    found = judge(verify(ctx, signers.bearer(ctx), signer_id=signer_id), by_certificate=bool(csr))
     answer: dict[str, Any] = {"controllers": [own_entry(ctx)]}
     cert = pem = None
     if csr:
@@ -84,11 +85,11 @@ def judge(verified: signers.Verified, *, by_certificate: bool) -> Joining:
     return found
 
 
-def _verify(ctx: Context) -> signers.Verified:
+def verify(ctx: Context, token: str, *, signer_id: str = "") -> signers.Verified:
+    """Check an external token. Raises INVALID_ENROLLMENT_TOKEN."""
     try:
-        token = signers.bearer(ctx)
         tokens.peek(token)
-        return signers.verify(ctx, token, signer_id=ctx.headers.get("ziti-token-issuer-id", ""))
+        return signers.verify(ctx, token, signer_id=signer_id)
     except (ApiError, tokens.BadToken) as e:
         why = e.log if isinstance(e, ApiError) else str(e)
         raise ApiError("INVALID_ENROLLMENT_TOKEN", log=why) from None

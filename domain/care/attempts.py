@@ -246,7 +246,7 @@ def _insert(batch: list[models.Attempt]) -> None:
 
 
 def prune(days: int, rows: int) -> None:
-    """Delete attempts that are too old or too many, and tokens spent as long ago; a part at a time."""
+    """Delete attempts that are too old or too many, a part at a time."""
     m = models.Attempt
     cutoff = (now_ms() - days * 86_400_000) * 1000
     newest = m.select(m.id).order_by(m.id.desc()).offset(rows).limit(1).scalar()

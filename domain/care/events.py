@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import store
 from domain.care import attempts, audit
 from domain.context import Context, Controller
+from domain.enrolling import replay
 from domain.logins import auth
 from wire.errors import ApiError, field_error
 from wire.resource import OWN, Action, Param, Result, time_text
@@ -147,6 +148,7 @@ class Newsroom:
         s = self.ctrl.settings
         attempts.prune(s.attempt_days, s.attempt_rows)
         audit.prune(s.audit_days)
+        replay.prune(s.attempt_days)
 
     def _serve(self, beat: float) -> float:
         """Send the listeners their news; gives the time of the last heartbeat."""

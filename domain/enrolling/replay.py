@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
+import store
 from domain.context import Context
 from domain.enrolling.spending import Gone
 from domain.logins import credentials
@@ -37,6 +38,16 @@ def answer(ctx: Context, gone: Gone, shown: str) -> dict[str, Any]:
         raise ApiError(gone.code, log=f"{gone.log}; it is not answered again, since {why}")
     ctx.attempt.note = f"'{spent.owner_name}' repeated its enrollment with the same key and got the same answer again"
     return dict(spent.answer)
+
+
+def prune(days: int) -> None:
+    """Forget answers whose time is over, and after so many days that there were tokens at all."""
+    now = now_ms()
+    with store.write():
+        SpentToken.delete().where(SpentToken.spent_at < now - days * 86_400_000).execute()
+        SpentToken.update(answer=None, key_print=None).where(
+            SpentToken.answer.is_null(is_null=False), SpentToken.replay_until < now
+        ).execute()
 
 
 def _no_longer_true(spent: SpentToken) -> str:

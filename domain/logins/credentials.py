@@ -157,7 +157,7 @@ def by_certificate(ctx: Context) -> Login:
     if a is None:
         return _by_claim(ctx, leaf, chain)
     ctx.attempt.of_identity(a.identity)
-    ca_id = _check_certificate(ctx, a, leaf, chain)
+    ca_id = check_certificate(ctx, a, leaf, chain)
     resolved = bool(chain)
     if a.is_issued_by_network and a.last_auth_resolved_to_root != resolved:
         with store.write():
@@ -174,7 +174,7 @@ def by_certificate(ctx: Context) -> Login:
     )
 
 
-def _check_certificate(ctx: Context, a: Authenticator, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str | None:
+def check_certificate(ctx: Context, a: Authenticator, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str | None:
     """The id of the third-party CA that validates the certificate, None for one of ours."""
     expired_ok = _certificate_allowed(a.identity)
     if a.is_issued_by_network:
