@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,22 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import addresses, archive, backups, certificates, crls, doctor, overview, rollover, watch
+from domain.care import (
+    addresses,
+    archive,
+    audit,
+    backups,
+    certificates,
+    crls,
+    doctor,
+    events,
+    overview,
+    rollover,
+    watch,
+)
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
+from domain.enrolling import dry_run
 from domain.logins import api_tokens, auth, mfa, oidc, session_certificates
 from domain.logins.jwks import KeyStore
 from domain.network import fabric, posture, posture_checks, routers, services, sessions
@@ -58,6 +72,7 @@ MODULES = (
     authenticators,
     enrollment,
     enrolling,
+    dry_run,
     token_enrollment,
     cas,
     routers,
@@ -77,6 +92,7 @@ MODULES = (
     doctor,
     bulk,
     exports,
+    events,
 )
 
 
@@ -93,6 +109,8 @@ def operations() -> list[Action]:
 
 def create_app(ctrl: Controller) -> Flask:
     """The WSGI application: every operation, health and the console."""
+    ctrl.news = events.Newsroom(ctrl)
+    ctrl.news.show = partial(rows.document, own_table.TABLE["attempts"])
     app = Flask("zitilite", static_folder=None)
     engine.install(app, ctrl, operations())
     health.install(app)
@@ -138,6 +156,7 @@ def _own_chain(settings: config.Settings, cert: str, key: str) -> pki.OwnChain |
 def open_store(folder: Path) -> None:
     """Open the database of a data folder."""
     store.open_database(folder / "zitilite.db", MIGRATIONS)
+    audit.protect()
 
 
 def run(settings: config.Settings) -> int:
@@ -206,7 +225,9 @@ def local(settings: config.Settings) -> Iterator[Flask]:
         raise setup.SetupError(f"{folder} holds no controller: name its folder with --data, or another with --url")
     open_store(folder)
     try:
-        yield create_app(make_controller(settings, open_authority(settings, folder / "pki", addresses.hosts())))
+        ctrl = make_controller(settings, open_authority(settings, folder / "pki", addresses.hosts()))
+        yield create_app(ctrl)
+        ctrl.attempts.flush()
     finally:
         store.close()
 
@@ -263,9 +284,11 @@ def _stop_on_signals(server: tls.TlsServer) -> threading.Event:
 
 def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
     watcher = watch.start(ctrl, stopping)
+    ctrl.news.start()
     server.run()
     stopping.set()
     ctrl.wake.set()
+    ctrl.news.stop()
     watcher.join(timeout=1)
 
 

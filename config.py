@@ -84,6 +84,12 @@ def _from_zero(value: str | int) -> int:
     return number
 
 
+def _webhook(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+        raise ValueError(f"'{value}' is no https URL without user name")
+    return value
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
@@ -188,6 +194,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("bulk_limit", _positive, 16 * 1024 * 1024, "largest body of a bulk request in bytes"),
     Setting("threads", _positive, 8, "worker threads"),
+    Setting("attempt_days", _positive, 30, "days that attempts to enroll and to log in stay in the log"),
+    Setting("attempt_rows", _positive, 100_000, "most attempts that stay in the log, the newest ones"),
+    Setting("audit_days", _positive, 365, "days that the audit log keeps who changed what"),
+    Setting("audit_webhook", _webhook, "", "https URL that each row of the audit log is sent to"),
+    Setting("audit_webhook_secret", str, "", "key of the HMAC-SHA256 that signs what the webhook gets", secret=True),
+    Setting(
+        "replay_minutes",
+        _from_zero,
+        10,
+        "minutes in which the same token with the same key gets the same certificate again; 0 = never",
+    ),
     Setting("metrics", _choice("off", "on"), "off", "on: /metrics answers everybody, in the Prometheus text format"),
     Setting(
         "crl_fetch",

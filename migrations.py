@@ -307,6 +307,25 @@ _V1 = (
     "INTEGER NOT NULL)",
     'CREATE INDEX "certificate_fact_not_after" ON "certificate_fact" ("not_after")',
     'CREATE INDEX "certificate_fact_serial_issuer" ON "certificate_fact" ("serial", "issuer")',
+    'CREATE TABLE "attempt" ("id" INTEGER NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, "kind" '
+    'TEXT NOT NULL, "method" TEXT NOT NULL, "outcome" TEXT NOT NULL, "code" TEXT NOT NULL, "reason" '
+    'TEXT NOT NULL, "source_address" TEXT NOT NULL, "identity" TEXT, "identity_name" TEXT, "router" '
+    'TEXT, "router_name" TEXT, "ca" TEXT, "ca_name" TEXT, "enrollment" TEXT, "token_print" TEXT, '
+    '"subject" TEXT, "issuer" TEXT, "fingerprint" TEXT, "serial" TEXT, "duration_us" INTEGER NOT '
+    'NULL, "request_id" TEXT NOT NULL)',
+    'CREATE TABLE "spent_token" ("token_hash" TEXT NOT NULL PRIMARY KEY, "spent_at" INTEGER NOT NULL, '
+    '"method" TEXT NOT NULL, "source_address" TEXT NOT NULL, "owner_name" TEXT NOT NULL, "identity" '
+    'TEXT, "router" TEXT, "key_print" TEXT, "fingerprint" TEXT, "answer" TEXT, "replay_until" INTEGER '
+    "NOT NULL) WITHOUT ROWID",
+    'CREATE INDEX "spent_token_spent_at" ON "spent_token" ("spent_at")',
+    'CREATE TABLE "idempotent_answer" ("key_hash" TEXT NOT NULL PRIMARY KEY, "expires_at" INTEGER NOT '
+    'NULL, "body_hash" TEXT NOT NULL, "status" INTEGER NOT NULL, "data" TEXT NOT NULL) WITHOUT ROWID',
+    'CREATE INDEX "idempotent_answer_expires_at" ON "idempotent_answer" ("expires_at")',
+    'CREATE TABLE "audit" ("id" INTEGER NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"actor_kind" TEXT NOT NULL, "actor" TEXT, "actor_name" TEXT, "source_address" TEXT NOT NULL, '
+    '"method" TEXT NOT NULL, "path" TEXT NOT NULL, "entity" TEXT NOT NULL, "entity_id" TEXT, '
+    '"entity_name" TEXT, "verb" TEXT NOT NULL, "before" TEXT, "after" TEXT, "request_id" TEXT NOT '
+    "NULL)",
     "CREATE VIEW certificate AS SELECT k.id, k.created_at, k.updated_at, '{}' AS tags, k.owner_id IS "
     "NULL AS is_system, k.kind, k.fingerprint, f.subject, f.issuer, f.serial, f.not_before, "
     "f.not_after, k.owner_id, k.owner_name, k.is_current, CASE WHEN EXISTS (SELECT 1 FROM "

@@ -732,6 +732,92 @@ FROM (
 }
 
 
+class Attempt(Base):
+    """One attempt to enroll, extend, verify or log in, whatever came of it (domain/care/attempts.py).
+
+    The id is the time in microseconds, made unique; attempts and audit rows share the sequence.
+    """
+
+    id = pw.IntegerField(primary_key=True)
+    created_at = pw.BigIntegerField()
+    kind = pw.TextField()
+    method = pw.TextField()
+    outcome = pw.TextField()
+    code = pw.TextField()
+    reason = pw.TextField()
+    source_address = pw.TextField()
+    identity = pw.TextField(null=True)
+    identity_name = pw.TextField(null=True)
+    router = pw.TextField(null=True)
+    router_name = pw.TextField(null=True)
+    ca = pw.TextField(null=True)
+    ca_name = pw.TextField(null=True)
+    enrollment = pw.TextField(null=True)
+    token_print = pw.TextField(null=True)
+    subject = pw.TextField(null=True)
+    issuer = pw.TextField(null=True)
+    fingerprint = pw.TextField(null=True)
+    serial = pw.TextField(null=True)
+    duration_us = pw.IntegerField()
+    request_id = pw.TextField()
+
+
+class SpentToken(Base):
+    """What became of an enrollment token, known by its hash; for a while also the answer that it bought.
+
+    `method` is `void` for a token that was replaced or deleted unused. `key_print` and `answer` are what a
+    repeated request must show and gets (domain/enrolling/replay.py), until `replay_until`.
+    """
+
+    token_hash = pw.TextField(primary_key=True)
+    spent_at = pw.BigIntegerField(index=True)
+    method = pw.TextField()
+    source_address = pw.TextField()
+    owner_name = pw.TextField()
+    identity = pw.TextField(null=True)
+    router = pw.TextField(null=True)
+    key_print = pw.TextField(null=True)
+    fingerprint = pw.TextField(null=True)
+    answer = JsonField(null=True)
+    replay_until = pw.BigIntegerField(default=0)
+
+    class Meta:
+        without_rowid = True
+
+
+class IdempotentAnswer(Base):
+    """The answer of a create that came with an Idempotency-Key, for whoever repeats it."""
+
+    key_hash = pw.TextField(primary_key=True)
+    expires_at = pw.BigIntegerField(index=True)
+    body_hash = pw.TextField()
+    status = pw.IntegerField()
+    data = JsonField()
+
+    class Meta:
+        without_rowid = True
+
+
+class Audit(Base):
+    """Who changed what, from where, before and after. Only ever added to (domain/care/audit.py)."""
+
+    id = pw.IntegerField(primary_key=True)
+    created_at = pw.BigIntegerField()
+    actor_kind = pw.TextField()
+    actor = pw.TextField(null=True)
+    actor_name = pw.TextField(null=True)
+    source_address = pw.TextField()
+    method = pw.TextField()
+    path = pw.TextField()
+    entity = pw.TextField()
+    entity_id = pw.TextField(null=True)
+    entity_name = pw.TextField(null=True)
+    verb = pw.TextField()
+    before = JsonField(null=True)
+    after = JsonField(null=True)
+    request_id = pw.TextField()
+
+
 TABLES: tuple[type[Base], ...] = (
     Meta,
     AuthPolicy,
@@ -775,4 +861,8 @@ TABLES: tuple[type[Base], ...] = (
     RevokedSerial,
     OwnCertificate,
     CertificateFact,
+    Attempt,
+    SpentToken,
+    IdempotentAnswer,
+    Audit,
 )

@@ -2,7 +2,8 @@
 
 Owns sockets, handshakes, deadlines and size limits. Imports only `pki`. The application finds the
 client's certificates in `environ["zitilite.peer"]`: a tuple of `pki.Cert`, leaf first, empty when
-none was sent. Nothing is verified here: self-signed, foreign and expired certificates must reach
+none was sent, and in `environ["zitilite.hold"]` a function that makes the answer one that goes on after the
+application returned (`Stream`). Nothing is verified here: self-signed, foreign and expired certificates must reach
 the application, which answers in HTTP (recorded answer "TLS certificate request" in root.json).
 
 An SSL object must not be used by two threads at once, and never after its socket was closed, since
@@ -26,7 +27,7 @@ from typing import Any
 from OpenSSL import SSL
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import (
@@ -39,6 +40,7 @@ from waitress.utilities import BadRequest, RequestEntityTooLarge
 import pki
 
 PEER = "zitilite.peer"
+HOLD = "zitilite.hold"
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = Sequence[tuple[str, str]]
@@ -46,6 +48,7 @@ Headers = Sequence[tuple[str, str]]
 _RECORD = 16384  # largest plaintext of a TLS record, RFC 8446 5.1
 _RECORDS_PER_TURN = 8
 _CHUNK_LINE = 4096
+_STREAM_BYTES = 256 * 1024  # what may wait for the client of a stream
 _SPARE_FILES = 256  # for the database, logs and the like
 _TOO_LARGE = {
     "code": "REQUEST_ENTITY_TOO_LARGE",
@@ -157,15 +160,73 @@ class _Larger:
         return getattr(self._adj, name)
 
 
+class Stream:
+    """An answer that goes on: whoever holds it sends pieces from a thread of their own, none of the workers waits.
+
+    Who sends should wait while `is_behind`; a client that reads nothing for `idle_seconds` is cut off.
+    """
+
+    def __init__(self, channel: "_Channel", *, chunked: bool) -> None:
+        self._channel, self._chunked, self._ended = channel, chunked, False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may still be listening."""
+        return bool(self._channel.connected) and not self._ended and not self._channel.will_close
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more than enough waits for the client to read it."""
+        return bool(self._channel.total_outbufs_len > _STREAM_BYTES)
+
+    def send(self, data: bytes) -> bool:
+        """Send a piece that is not empty; whether the client is still there."""
+        if not self.is_open:
+            return False
+        return self._write(b"%X\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def close(self) -> None:
+        """End the answer in an orderly way."""
+        if self.is_open:
+            self._ended = True
+            self._write(b"0\r\n\r\n" if self._chunked else b"")
+            self._channel.close_when_flushed = True
+            self._channel.server.pull_trigger()
+
+    def _write(self, data: bytes) -> bool:
+        try:
+            self._channel.write_soon(data)
+        except ClientDisconnected:
+            return False
+        self._channel.flush()
+        self._channel.server.pull_trigger()
+        return True
+
+
 class _Task(WSGITask):  # type: ignore[misc]
+    held: Callable[[Stream], None] | None = None
+
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ[PEER] = self.channel.peer
+        environ[HOLD] = self.hold
         return environ
 
+    def hold(self, begin: Callable[[Stream], None]) -> None:
+        """Let the answer go on; begin: gets the Stream when the head is on its way."""
+        self.held = begin
+
     def finish(self) -> None:
-        super().finish()
+        begin = self.held
+        if begin is None:
+            super().finish()
+            self.channel.flush()
+            return
+        self.write(b"")
+        self.close_on_finish = False
+        stream = self.channel.begin_stream(chunked=self.chunked_response)
         self.channel.flush()
+        begin(stream)
 
 
 def _error_body(status: int, detail: str) -> str:
@@ -206,10 +267,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     handshaking = True
     wants_write = False
     peer: tuple[pki.Cert, ...] = ()
+    request: Any = None
     timed_request: Any = None
     since = 0.0  # monotonic time at which the handshake, the request or the lingering began
     lingering = False
     linger_left = 0
+    stream: Stream | None = None
 
     def __init__(self, server: "TlsServer", sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
         self.tls_lock = threading.Lock()
@@ -225,7 +288,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def readable(self) -> bool:
         if self.handshaking:
             return not (self.will_close or self.wants_write)
-        return self.lingering or bool(super().readable())
+        # A stream's client says nothing more, but it may go away.
+        return self.lingering or (self.stream is not None and not self.will_close) or bool(super().readable())
 
     def writable(self) -> bool:
         if self.handshaking:
@@ -238,11 +302,24 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             if self.connected and self.total_outbufs_len:
                 self._flush_exception(self._flush_some, do_close=False)
 
+    def begin_stream(self, *, chunked: bool) -> Stream:
+        """Turn the answer under way into one that goes on; no further request is taken on this connection."""
+        self.stream = Stream(self, chunked=chunked)
+        with self.requests_lock:
+            for request in self.requests[1:]:
+                request.close()
+            del self.requests[1:]
+            self.request = None
+        return self.stream
+
     # Events of the I/O loop.
 
     def handle_read(self) -> None:
         if self.lingering:
             self.discard()
+            return
+        if self.stream:
+            self.recv(4 * _RECORD)
             return
         if self.handshaking and not self.shake_hands():
             return
@@ -261,7 +338,10 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             if self.shake_hands():
                 self.handle_read()
             return
-        if self.total_outbufs_len and not self.requests:
+        if self.total_outbufs_len and self.stream is not None:
+            # Another thread may be adding to it.
+            self._flush_exception(self._flush_some_if_lockable)
+        elif self.total_outbufs_len and not self.requests:
             self._flush_exception(self._flush_some)
         elif self.total_outbufs_len >= self.adj.send_bytes:
             self._flush_exception(self._flush_some_if_lockable)
@@ -379,8 +459,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             return bool(elapsed > limits.linger_seconds)
         if self.request is not None and not self.requests and elapsed > limits.request_seconds:
             return True
-        # While the application works on an answer, nothing moves, and that is no fault.
-        is_waiting = bool(self.total_outbufs_len) or not self.requests
+        # While the application works on an answer, or a stream has no news, nothing moves, and that is no fault.
+        is_waiting = bool(self.total_outbufs_len) or not (self.requests or self.stream)
         return is_waiting and bool(now - self.last_activity > limits.idle_seconds)
 
     def is_busy(self) -> bool:
@@ -474,6 +554,9 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     def _finish(self) -> None:
         """Close what is idle, and give the rest a moment."""
         wasyncore.dispatcher.close(self)
+        for channel in list(self.active_channels.values()):
+            if channel.stream is not None:
+                channel.stream.close()
         end = time.monotonic() + self.limits.stop_seconds
         while time.monotonic() < end:
             for channel in list(self.active_channels.values()):

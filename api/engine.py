@@ -12,7 +12,9 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -21,7 +23,8 @@ from werkzeug.routing import Rule
 
 import store
 from api import schemas
-from domain.care import qr
+from domain.care import audit, qr
+from domain.care.attempts import Attempt, sentence
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth, scopes
 from wire import accept
@@ -101,13 +104,26 @@ class Operation:
     action: Action
     base: str
 
+    @cached_property
+    def is_change(self) -> bool:
+        """Whether the audit log has it."""
+        return audit.is_change(self.action, self.base)
+
     def __call__(self, ctrl: Controller, req: Request, **ids: str) -> Response:
         """Answer one request; `ids` are the variable parts of the path."""
-        ctx = make_context(ctrl, req, self.base)
+        ctx = make_context(ctrl, req, self.base, self.base + self.action.path)
+        if self.action.attempt:
+            ctx.attempt = attempt_of(ctx, self.action.attempt)
         try:
             result = self._answer(ctx, ids)
         except ApiError as e:
+            ctx.attempt.refuse(e.code, _without_token(ctx, sentence(e)))
             return error_response(ctx.request_id, e, ctx.headers.get("Accept", ""))
+        except Exception:
+            ctx.attempt.refuse("UNHANDLED", f"an internal error; the server's log has it at request {ctx.request_id}")
+            raise
+        finally:
+            ctrl.attempts.close(ctx.attempt)
         if ctx.scope == scopes.READ:
             result = _redacted(result)
         return success_response(result)
@@ -116,6 +132,7 @@ class Operation:
         action = self.action
         if action.permission != "public":
             auth.resolve(ctx, partial=action.permission == "partial")
+            ctx.attempt.of_identity(ctx.me)
         if ctx.api_token is not None and not scopes.permits(ctx.scope, action, ctx.base):
             raise scopes.refused(ctx.api_token.name, ctx.scope, action)
         wanted = ctx.headers.get("Accept", "")
@@ -127,10 +144,20 @@ class Operation:
         require(ctx, action)
         if form is not None:
             return token_form(ctx, action, form, ids)
-        if not action.write:
-            return action.fn(ctx, **ids)
-        with store.write():
-            return action.fn(ctx, **ids)
+        return self._perform(ctx, ids)
+
+    def _perform(self, ctx: Context, ids: dict[str, str]) -> Any:
+        """Run the rule, in a transaction and with an eye on what it changes where that is called for."""
+        action = self.action
+        with store.write() if action.write else nullcontext():
+            if not self.is_change:
+                return action.fn(ctx, **ids)
+            seen = None if isinstance(action.fn, partial) else audit.watch(ctx, action, ids)
+            result = action.fn(ctx, **ids)
+            if seen is not None:
+                seen.record(result)
+        ctx.ctrl.news.ring()
+        return result
 
     def _read_body(self, ctx: Context) -> None:
         action = self.action
@@ -160,7 +187,7 @@ def token_form(ctx: Context, action: Action, form: str, ids: dict[str, str]) -> 
     return Result(raw=qr.image(token, kind, scale), content_type=form, headers=headers)
 
 
-def make_context(ctrl: Controller, req: Request, base: str) -> Context:
+def make_context(ctrl: Controller, req: Request, base: str, template: str = "") -> Context:
     """Gather what the rules may look at."""
     return Context(
         ctrl=ctrl,
@@ -175,7 +202,20 @@ def make_context(ctrl: Controller, req: Request, base: str) -> Context:
         content_type=req.headers.get("Content-Type", ""),
         request_id=new_request_id(),
         is_local="zitilite.local" in req.environ,
+        template=template,
     )
+
+
+def attempt_of(ctx: Context, kind: str) -> Attempt:
+    """What the log of attempts knows from the start: from where, and with which certificate."""
+    presented = ctx.peer[0] if ctx.peer else None
+    return Attempt(kind, ctx.remote, ctx.request_id, certificate=presented)
+
+
+def _without_token(ctx: Context, reason: str) -> str:
+    """The reason as the log may have it: complaints about a token repeat it."""
+    token = ctx.query.get("token")
+    return reason.replace(token, "…") if token else reason
 
 
 def new_request_id() -> str:
@@ -257,12 +297,24 @@ def success_response(result: Any) -> Response:
         # A HEAD or a client that left must not leave the rest to be made.
         streamed.implicit_sequence_conversion = False
         return streamed
+    if r.hold is not None:
+        return _held_response(r)
     body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
     response = Response(body, status=_status(r.status))
     if body:
         response.headers["Content-Type"] = r.content_type
     else:
         response.headers.pop("Content-Type", None)
+    response.headers.extend(r.headers)
+    return response
+
+
+def _held_response(r: Result) -> Response:
+    """The head of an answer that goes on after this request has been dealt with."""
+    request.environ["zitilite.hold"](r.hold)
+    # An iterator, so that no length is announced.
+    response = Response(iter((b"",)), status=r.status)
+    response.headers["Content-Type"] = r.content_type
     response.headers.extend(r.headers)
     return response
 

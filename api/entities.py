@@ -365,6 +365,7 @@ ENTITIES: tuple[Entity, ...] = (
         },
         scope=enrollment.scope,
         jwt=handout.of_enrollment,
+        before_delete=enrollment.before_delete,
         extend=enrollment.extend,
         dates=False,
     ),

@@ -10,16 +10,20 @@ from typing import Any
 
 from api import care_table
 from api.entities import TABLE as UPSTREAM
-from domain.care import people, states
+from domain.care import attempts, audit, people, states
 from domain.logins import api_tokens
-from models import ApiToken, Router
+from models import ApiToken, Attempt, Audit, Router
 from wire.filter_sql import Symbol
-from wire.resource import OWN, TIME, Entity, Field
+from wire.resource import INT, OBJECT, OPTIONAL_TEXT, OWN, TEXT, TIME, Entity, Field, Kind
 
 
 def _own(upstream: Entity, filterable: tuple[str, ...], **changes: Any) -> Entity:
     """An upstream row for reading, with more properties and the names of these in its filters."""
     return replace(upstream, bases=(OWN,), verbs="lg", associations=(), filterable=filterable, **changes)
+
+
+def _shown(name: str, kind: Kind = TEXT, column: str = "") -> Field:
+    return Field(name, kind, body="", column=column)
 
 
 _IDENTITIES, _EDGE_ROUTERS = UPSTREAM["identities"], UPSTREAM["edge-routers"]
@@ -57,6 +61,65 @@ ENTITIES: tuple[Entity, ...] = (
         scope=api_tokens.mine,
         before_save=api_tokens.before_save,
         extend=api_tokens.extend,
+    ),
+    Entity(
+        "attempts",
+        "attempt",
+        Attempt,
+        "Attempt",
+        (
+            _shown("kind"),
+            _shown("method"),
+            _shown("outcome"),
+            _shown("code"),
+            _shown("reason"),
+            _shown("sourceAddress"),
+            _shown("identityId", OPTIONAL_TEXT, "identity"),
+            _shown("identityName", OPTIONAL_TEXT),
+            _shown("routerId", OPTIONAL_TEXT, "router"),
+            _shown("routerName", OPTIONAL_TEXT),
+            _shown("caId", OPTIONAL_TEXT, "ca"),
+            _shown("caName", OPTIONAL_TEXT),
+            _shown("enrollmentId", OPTIONAL_TEXT, "enrollment"),
+            _shown("tokenPrint", OPTIONAL_TEXT),
+            _shown("subject", OPTIONAL_TEXT),
+            _shown("issuer", OPTIONAL_TEXT),
+            _shown("fingerprint", OPTIONAL_TEXT),
+            _shown("serial", OPTIONAL_TEXT),
+            _shown("durationMicros", INT, "duration_us"),
+            _shown("requestId"),
+        ),
+        bases=(OWN,),
+        verbs="lg",
+        permission="ops",
+        scope=attempts.fresh,
+        is_log=True,
+    ),
+    Entity(
+        "audit",
+        "audit row",
+        Audit,
+        "AuditRow",
+        (
+            _shown("actorKind"),
+            _shown("actorId", OPTIONAL_TEXT, "actor"),
+            _shown("actorName", OPTIONAL_TEXT),
+            _shown("sourceAddress"),
+            _shown("method"),
+            _shown("path"),
+            _shown("entity"),
+            _shown("entityId", OPTIONAL_TEXT),
+            _shown("entityName", OPTIONAL_TEXT),
+            _shown("verb"),
+            _shown("before", OBJECT),
+            _shown("after", OBJECT),
+            _shown("requestId"),
+        ),
+        bases=(OWN,),
+        verbs="lg",
+        permission="ops",
+        extend=audit.extend,
+        is_log=True,
     ),
 )
 TABLE: dict[str, Entity] = {entity.path: entity for entity in ENTITIES}

@@ -19,6 +19,7 @@ import peewee as pw
 import store
 from api import schemas
 from domain import roles
+from domain.care import audit
 from domain.context import Context
 from domain.logins import scopes
 from prepared import by_id, insert
@@ -62,7 +63,7 @@ class Shape:
     def resolve(self, name: str) -> Symbol | None:
         """The symbol that a name in a filter stands for."""
         found = self.symbols.get(name)
-        if found is None and name.startswith("tags."):
+        if found is None and name.startswith("tags.") and not self.entity.is_log:
             return Symbol.json_member(self.entity.model.tags, name[5:])
         return found
 
@@ -72,12 +73,13 @@ def shape_of(entity: Entity) -> Shape:
     """The derived Shape of an entity."""
     m = entity.model
     symbols: dict[str, Symbol] = {
-        "id": Symbol("string", m.id),
+        "id": Symbol("number" if entity.is_log else "string", m.id),
         "createdAt": Symbol("datetime", m.created_at),
-        "updatedAt": Symbol("datetime", m.updated_at),
-        "tags": Symbol("map", m.tags),
-        "isSystem": Symbol("bool", m.is_system),
     }
+    if not entity.is_log:
+        symbols["updatedAt"] = Symbol("datetime", m.updated_at)
+        symbols["tags"] = Symbol("map", m.tags)
+        symbols["isSystem"] = Symbol("bool", m.is_system)
     for f in entity.fields:
         if f.filterable and not f.virtual and f.kind.symbol in ("string", "bool", "number", "datetime"):
             name = f.filterable if isinstance(f.filterable, str) else f.name
@@ -93,6 +95,8 @@ def shape_of(entity: Entity) -> Shape:
 
 def document(entity: Entity, row: Any) -> dict[str, Any]:
     """The JSON of one row, without what `entity.extend` adds."""
+    if entity.is_log:
+        return _line(entity, row)
     key = row.id
     doc: dict[str, Any] = {
         "_links": links(entity.link_path or entity.path, key, entity.links),
@@ -101,12 +105,24 @@ def document(entity: Entity, row: Any) -> dict[str, Any]:
         "tags": row.tags,
         "updatedAt": time_text(row.updated_at) if entity.dates else NEVER,
     }
+    _add_outputs(doc, entity, row)
+    return doc
+
+
+def _line(entity: Entity, row: Any) -> dict[str, Any]:
+    """The JSON of a row that is only ever added. Its id is a number in filters and text here, as all ids are."""
+    key = str(row.id)
+    doc: dict[str, Any] = {"_links": links(entity.path, key), "createdAt": time_text(row.created_at), "id": key}
+    _add_outputs(doc, entity, row)
+    return doc
+
+
+def _add_outputs(doc: dict[str, Any], entity: Entity, row: Any) -> None:
     for name, attribute, encode, omit in shape_of(entity).outputs:
         value = encode(getattr(row, attribute))
         if omit and not value:
             continue
         doc[name] = value
-    return doc
 
 
 def documents(ctx: Context, entity: Entity, rows: list[Any]) -> list[dict[str, Any]]:
@@ -189,7 +205,8 @@ def list_rows(ctx: Context, entity: Entity, base: Any = None) -> Result:
     if conditions:
         query = query.where(*conditions)
     total = query.count()
-    rows = list(query.order_by(*page.order, m.id).limit(min(page.limit, 2**62)).offset(page.offset)) if total else []
+    last = m.id.desc() if entity.is_log else m.id
+    rows = list(query.order_by(*page.order, last).limit(min(page.limit, 2**62)).offset(page.offset)) if total else []
     meta = {
         "filterableFields": shape_of(entity).filterable,
         "pagination": {"limit": page.limit, "offset": page.offset, "totalCount": total},
@@ -249,6 +266,7 @@ def create(ctx: Context, entity: Entity) -> Result:
     values |= {"created_at": now, "updated_at": now, "tags": ctx.body.get("tags", {})}
     with _Constraints(entity, values), store.write():
         row = _save(ctx, entity, None, values, set(values))
+        audit.record(ctx, "create", entity.path, row.id, after=audit.columns(row))
     return created(entity, row.id)
 
 
@@ -297,7 +315,9 @@ def _change(ctx: Context, entity: Entity, key: str, values: dict[str, Any], *, m
         if merge:
             _merge_documents(entity, row, values)
         values["updated_at"] = now_ms()
+        before = audit.columns(row)
         _save(ctx, entity, row, values, set(values))
+        audit.record(ctx, "update", entity.path, key, before=before, after=audit.columns(row))
     return Result({}, headers={"ETag": etag(entity, row)})
 
 
@@ -351,6 +371,7 @@ def delete(ctx: Context, entity: Entity, id: str) -> Result:
         if entity.before_delete:
             entity.before_delete(ctx, row)
         entity.model.delete().where(entity.model.id == row.id).execute()
+        audit.record(ctx, "delete", entity.path, id, before=audit.columns(row))
     return Result({})
 
 

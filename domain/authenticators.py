@@ -242,12 +242,12 @@ def _renewable(ctx: Context, key: str) -> Authenticator:
     certificate 409, another certificate 401.
     """
     if not ctx.peer:
-        raise ApiError("UNAUTHORIZED", log="no client certificate was presented")
+        raise ApiError("UNAUTHORIZED", log="no client certificate was presented in the TLS handshake")
     if why := blocked.problem(ctx.peer):
         raise ApiError("UNAUTHORIZED", log=why)
     row: Authenticator | None = Authenticator.get_or_none(Authenticator.id == key)
     if row is None:
-        raise ApiError("NOT_FOUND")
+        raise ApiError("NOT_FOUND", log="the authenticator does not exist (any more)")
     if row.identity_id != ctx.me.id:
         raise ApiError("UNAUTHORIZED", log="the authenticator is another identity's")
     if row.method != "cert":
@@ -267,6 +267,7 @@ def _require_certificate(ctx: Context, row: Authenticator) -> None:
 
 def extend_certificate(ctx: Context, id: str) -> Any:
     """POST /current-identity/authenticators/{id}/extend: a new certificate; the old one works until it is verified."""
+    ctx.attempt.method = "extend"
     row = _renewable(ctx, id)
     _require_certificate(ctx, row)
     csr = spending.read_csr(ctx.body["clientCertCsr"])
@@ -277,11 +278,14 @@ def extend_certificate(ctx: Context, id: str) -> Any:
         Authenticator.update(
             unverified_cert_pem=pem, unverified_cert_fingerprint=cert.fingerprint, updated_at=now_ms()
         ).where(Authenticator.id == id).execute()
+        ctx.attempt.certificate = cert
+        ctx.attempt.succeeded(f"'{ctx.me.name}' got a new certificate, which it must still verify")
     return {"ca": authority.ca_pem(), "clientCert": pem}
 
 
 def extend_verify(ctx: Context, id: str) -> Any:
     """POST …/extend-verify: the client has the new certificate; from now on only it works."""
+    ctx.attempt.method = "extend-verify"
     row = _renewable(ctx, id)
     if not row.unverified_cert_fingerprint:
         raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR", log="no new certificate is waiting to be verified")
@@ -310,8 +314,10 @@ def extend_verify(ctx: Context, id: str) -> Any:
             .where(Authenticator.id == id, Authenticator.unverified_cert_fingerprint == cert.fingerprint)
             .execute()
         )
-    if switched != 1:
-        raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR", log="the certificate was verified a moment ago")
+        if switched != 1:
+            raise ApiError("CAN_NOT_UPDATE_AUTHENTICATOR", log="the certificate was verified a moment ago")
+        ctx.attempt.certificate = cert
+        ctx.attempt.succeeded()
     return {}
 
 
@@ -356,6 +362,6 @@ ACTIONS = (
     Action("POST", f"{_ITEM}/re-enroll", re_enroll, "identity.update", body=RE_ENROLL, write=True),
     Action("PUT", _OWN, change_own, "session", BOTH, OWN_UPDATE),
     Action("PATCH", _OWN, change_own, "session", BOTH, OWN_PATCH),
-    Action("POST", f"{_OWN}/extend", extend_certificate, "session", BOTH, EXTEND),
-    Action("POST", f"{_OWN}/extend-verify", extend_verify, "session", BOTH, VERIFY),
+    Action("POST", f"{_OWN}/extend", extend_certificate, "session", BOTH, EXTEND, attempt="extend"),
+    Action("POST", f"{_OWN}/extend-verify", extend_verify, "session", BOTH, VERIFY, attempt="extend"),
 )

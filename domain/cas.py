@@ -194,15 +194,18 @@ def verify(ctx: Context, id: str) -> Any:
     The certificate comes as PEM (text/plain, or a JSON string), or DER; in a bundle of any order the
     one with that CN is taken, the others may be intermediates.
     """
+    ctx.attempt.method = "certificate"
     content = _json_string(ctx.raw) if ctx.content_type == JSON_TYPE else ctx.raw
     if not content.strip():
         raise field_error("certificate", "certificate in body is required", "", status=602)
     ca: Ca | None = Ca.get_or_none(Ca.id == id)
     if ca is None:
-        raise ApiError("NOT_FOUND")
+        raise ApiError("NOT_FOUND", log=f"there is no CA with id {id}")
+    ctx.attempt.of_ca(ca)
     if ca.is_verified:
-        raise ApiError("CA_ALREADY_VERIFIED")
+        raise ApiError("CA_ALREADY_VERIFIED", log=f"CA '{ca.name}' is verified already: nothing is left to do")
     certs = _read_bundle(content)
+    ctx.attempt.certificate = pki.find_leaf(certs)
     proof = next((c for c in certs if c.common_name == ca.verification_token), None)
     if proof is None:
         found = pki.find_leaf(certs).common_name
@@ -215,6 +218,8 @@ def verify(ctx: Context, id: str) -> Any:
     except pki.Untrusted as e:
         raise ApiError("CERTIFICATE_FAILED_VALIDATION", e.reason) from None
     Ca.update(is_verified=True, updated_at=now_ms()).where(Ca.id == ca.id, ~Ca.is_verified).execute()
+    ctx.attempt.certificate = proof
+    ctx.attempt.succeeded()
     return {}
 
 
@@ -266,6 +271,7 @@ ACTIONS = (
         consumes=("text/plain", "application/json"),
         write=True,
         summary="Verify a CA by a certificate whose CN is its verification token",
+        attempt="verify",
     ),
     Action(
         "GET",

@@ -13,6 +13,7 @@ from werkzeug.datastructures import Headers, MultiDict
 import pki
 import tokens
 from config import Address, Settings
+from domain.care.attempts import Attempt, AttemptLog
 from domain.logins import scopes
 from domain.logins.jwks import KeyStore
 from domain.metrics import Metrics
@@ -29,6 +30,7 @@ class Controller:
     """The running controller: one per process, shared by its threads.
 
     `addresses` are those that clients are told, the issuer of tokens first; `port` is the one listened on.
+    `news` is the thread that serves listeners (domain/care/events.py).
     `key_problem` says that the first advertised address serves another key than ours; "" while it
     serves ours, cannot be reached from here, or was not tried yet. `seen` is what connecting to each address
     showed (domain/care/addresses.Seen). `swap_certificate` makes the TLS server use other material from the next
@@ -50,6 +52,8 @@ class Controller:
     seen: dict[str, Any] = field(default_factory=dict)
     swap_certificate: Callable[[pki.TlsMaterial], None] = lambda material: None
     wake: threading.Event = field(default_factory=threading.Event)
+    attempts: AttemptLog = field(default_factory=AttemptLog)
+    news: Any = None
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +69,8 @@ class Controller:
 class Context:
     """One request. `view` says what is being shown: list, detail or association.
 
+    `template` is the path with its variables' names; `is_audited` says that the audit log has what it did.
+    `attempt` is what the log of attempts will say about it, where it is one.
     `access` are the claims of the access token that the caller came with; None for `zt-session`.
     `is_local` marks a command on this machine that opened the data folder itself: no header can say so.
     `api_token` is the caller's API token; then there is no session, and the token's scope limits the owner's rights.
@@ -88,6 +94,9 @@ class Context:
     request_id: str = ""
     view: str = ""
     is_local: bool = False
+    attempt: Attempt = field(default_factory=Attempt)
+    template: str = ""
+    is_audited: bool = False
 
     @property
     def is_management(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from domain import administrators, ids
 from domain.context import Context
+from domain.enrolling import spending
 from domain.logins import auth
 from models import Ca, Enrollment, Identity, Router
 from prepared import insert
@@ -191,6 +192,7 @@ def create(ctx: Context) -> Result:
     if pending is not None and pending.expires_at > now_ms():
         raise field_error("method", "enrollment of same method exists", method, code="ENROLLMENT_EXISTS", status=409)
     if pending is not None:
+        spending.void(pending, spending.RENEWED)
         pending.delete_instance()
     username = body.get("username") if method == "updb" else None
     e = add(ctx, method, identity=identity, ca=ca, username=username, expires_at=expires, key=ids.long_id())
@@ -221,6 +223,7 @@ def refresh(ctx: Context, id: str) -> Any:
         raise field_error("expiresAt", "must be after the current date and time", go_time(ms))
     require_own_key(ctx)
     now = now_ms()
+    spending.void(e, spending.RENEWED)
     Enrollment.update(token=ids.token(), expires_at=ms, updated_at=now, issued_at=now).where(
         Enrollment.id == id
     ).execute()
@@ -229,7 +232,14 @@ def refresh(ctx: Context, id: str) -> Any:
 
 def discard(identity_id: str, method: str) -> None:
     """Delete a pending enrollment of this method; its token is void."""
+    for e in Enrollment.select().where(Enrollment.identity == identity_id, Enrollment.method == method):
+        spending.void(e, spending.RENEWED)
     Enrollment.delete().where(Enrollment.identity == identity_id, Enrollment.method == method).execute()
+
+
+def before_delete(ctx: Context, row: Enrollment) -> None:
+    """The log of attempts can then say what became of the token."""
+    spending.void(row, spending.REVOKED)
 
 
 def add_requested(ctx: Context, identity: Identity, wanted: dict[str, Any]) -> None:

@@ -35,16 +35,28 @@ def free(wanted: str) -> str:
     Needs the write transaction in which the name is then used. The last number is remembered, so the
     500th device of one name costs as little as the second.
     """
+    name, number = next_free(wanted)
+    take(wanted, number)
+    return name
+
+
+def take(wanted: str, number: int) -> None:
+    """Remember the last number appended to a name. Needs the write transaction that uses it."""
+    if number:
+        NameCounter.replace(name=wanted, last=number).execute()
+
+
+def next_free(wanted: str) -> tuple[str, int]:
+    """The name that `free` would give, without taking it, and the number appended; 0 for none."""
     if not _taken(wanted):
-        return wanted
+        return wanted, 0
     counter = NameCounter.get_or_none(NameCounter.name == wanted)
     number = counter.last if counter else 0
     while True:
         number += 1
         name = f"{wanted}{number:06d}"
         if not _taken(name):
-            NameCounter.replace(name=wanted, last=number).execute()
-            return name
+            return name, number
 
 
 def _taken(name: str) -> bool:

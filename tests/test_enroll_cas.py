@@ -166,13 +166,13 @@ def test_certificate_of_our_own_is_no_third_party_one(controller, api, ca, tmp_p
 
 @pytest.mark.parametrize("form", FORMS)
 def test_ottca_forms(api, ca, root, present, form):
-    """Every form of the request enrolls; the token is then spent."""
+    """Every form of the request enrolls; the token is then spent, for every other certificate."""
     key, found = pending(api, "ottca", ca)
     client = present(root.leaf(unique("d")))
     data = forms("ottca", found["token"])[form](client).ok()
     assert len(data["controllers"]) == 1
     assert login(client).ok()["identityId"] == key
-    again = forms("ottca", found["token"])[form](client)
+    again = forms("ottca", found["token"])[form](present(root.leaf(unique("d"))))
     assert (again.status, again.code) == (400, "INVALID_ENROLLMENT_TOKEN")
 
 

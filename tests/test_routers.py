@@ -148,7 +148,9 @@ def test_enroll(api, form):
     assert shown["isVerified"] is True
     assert shown["fingerprint"] == first.fingerprint
     assert "enrollmentToken" not in shown
-    again = enroll(api, "erott", token, {"certCsr": client, "serverCertCsr": server})
+    assert enroll(api, "erott", token, {"certCsr": client, "serverCertCsr": server}).ok() == data
+    other, _, _, _ = requests_for(key)
+    again = enroll(api, "erott", token, {"certCsr": other, "serverCertCsr": server})
     assert (again.status, again.code) == (400, "INVALID_ENROLLMENT_TOKEN")
 
 

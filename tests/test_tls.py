@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import queue
 import select
 import socket
 import ssl
@@ -12,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -32,11 +34,12 @@ TOO_LARGE = (
 
 
 class App:
-    """Answers with what it got; `/wait` holds its answer until `release` is set."""
+    """Answers with what it got; `/wait` holds its answer until `release` is set, `/stream` puts a stream there."""
 
     def __init__(self):
         self.release, self.entered = threading.Event(), threading.Event()
         self.calls = []
+        self.streams: Any = queue.Queue()
 
     def __call__(self, environ, start_response):
         path = environ["PATH_INFO"]
@@ -46,6 +49,10 @@ class App:
         if path == "/wait":
             self.entered.set()
             self.release.wait(WAIT)
+        if path == "/stream":
+            environ["zitilite.hold"](self.streams.put)
+            start_response("200 OK", [("Content-Type", "text/event-stream")])
+            return iter((b"first",))
         if path == "/fail":
             raise RuntimeError("secret")
         answer = {
@@ -592,3 +599,74 @@ def test_listening_addresses(authority, host, reach):
     server.stop()
     thread.join(WAIT)
     assert not thread.is_alive()
+
+
+# --- answers that go on
+
+
+def open_stream(running):
+    connection = running.http()
+    connection.request("GET", "/stream")
+    answer = connection.getresponse()
+    return connection, answer, running.app.streams.get(timeout=WAIT)
+
+
+def test_stream_goes_on_while_the_workers_are_free(start):
+    """Pieces arrive as they are sent, in chunks; other requests are answered by the only worker meanwhile."""
+    running = start(threads=1)
+    connection, answer, stream = open_stream(running)
+    assert answer.read(5) == b"first"
+    assert running.ask_json()["length"] == 0
+    assert stream.send(b"second")
+    assert answer.read(6) == b"second"
+    stream.close()
+    assert answer.read() == b""
+    assert not stream.send(b"third")
+    connection.close()
+
+
+def test_requests_behind_a_stream_are_not_answered(start):
+    running = start()
+    with running.connect() as connection:
+        connection.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        stream = running.app.streams.get(timeout=WAIT)
+        connection.sendall(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert stream.send(b"second")
+        stream.close()
+        assert read_to_end(connection).endswith(b"5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n")
+    assert running.app.calls == ["/stream"]
+
+
+def test_old_client_gets_the_stream_without_chunks(start):
+    running = start()
+    with running.connect() as connection:
+        connection.sendall(b"GET /stream HTTP/1.0\r\nHost: x\r\n\r\n")
+        stream = running.app.streams.get(timeout=WAIT)
+        assert stream.send(b"second")
+        stream.close()
+        assert read_to_end(connection).endswith(b"\r\n\r\nfirstsecond")
+
+
+def test_quiet_stream_outlives_the_idle_limit_and_a_deaf_one_does_not(start):
+    running = start(idle_seconds=1)
+    connection, answer, quiet = open_stream(running)
+    with running.connect() as deaf:
+        deaf.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        stuck = running.app.streams.get(timeout=WAIT)
+        while not stuck.is_behind:
+            assert stuck.send(b"x" * 100_000)
+        assert until(lambda: not stuck.is_open)
+        assert quiet.send(b"second")
+        assert answer.read(11) == b"firstsecond"
+    answer.close()
+    connection.close()
+    assert until(lambda: not quiet.is_open)
+
+
+def test_stream_ends_with_the_server(start):
+    running = start()
+    connection, answer, stream = open_stream(running)
+    running.stop()
+    assert answer.read() == b"first"
+    assert not stream.send(b"more")
+    connection.close()

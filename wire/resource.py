@@ -180,6 +180,7 @@ class Entity:
     `variants` are further fields that depend on the value of the field `typeId`; hooks keep them. `derived`
     gives, for the context, symbols of values that depend on the clock or the settings; filters know them whether
     `filterable` lists them or not. `jwt` gives an item's enrollment token (see Action).
+    `is_log` is for rows that are only ever added: numbered, without tags and changes, the newest first.
     """
 
     path: str
@@ -207,6 +208,7 @@ class Entity:
     dates: bool = True
     delete_name: str = ""
     side: str = ""
+    is_log: bool = False
     variants: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
     derived: Callable[..., Mapping[str, Any]] | None = None
     jwt: Callable[..., str] | None = None
@@ -260,6 +262,9 @@ class Action:
     variables and returns the value of `data`, or a `Result`. `secret` marks a GET that answers with something
     that opens a door: API tokens of scope `read` are refused. `jwt` gives, for the context and the path's
     variables, the token that answers `Accept: application/jwt` and, drawn, the image types.
+    variables and returns the value of `data`, or a `Result`. `attempt` says what kind of attempt it is, for
+    the log of attempts: enroll, extend, verify or login. `audited` False keeps what changes nothing that an
+    administrator looks after out of the audit log.
     """
 
     method: str
@@ -276,6 +281,8 @@ class Action:
     summary: str = ""
     secret: bool = False
     jwt: Callable[..., str] | None = None
+    attempt: str = ""
+    audited: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +290,7 @@ class Result:
     """An answer that is not plainly `{"data": value, "meta": {}}` with status 200.
 
     `stream` gives a large body piece by piece, after the rule is done: it must not touch the database.
+    `hold` is called with the open connection once the head of the answer has left: an answer that goes on.
     """
 
     data: Any = None
@@ -292,6 +300,7 @@ class Result:
     raw: bytes | None = None
     content_type: str = JSON_TYPE
     stream: Iterator[bytes] | None = None
+    hold: Callable[[Any], None] | None = None
 
 
 def links(path: str, key: str, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:

@@ -23,6 +23,7 @@ from wire.resource import CLIENT, Action, Body, Field, Kind, Param, Result
 def enroll(ctx: Context) -> Result:
     """POST /enroll?method=…&token=…: the form that real clients use, for every method."""
     method = ctx.query.get("method") or ""
+    ctx.attempt.method = method[:20] or "ott"
     token = ctx.query.get("token")
     is_json = isinstance(ctx.body, dict)
     body: dict[str, Any] = ctx.body if is_json else {}
@@ -44,7 +45,8 @@ def enroll(ctx: Context) -> Result:
         case "erott" | "trott":
             answer = methods.erott(ctx, token, body.get("certCsr"), body.get("serverCertCsr"))
         case _:
-            raise ApiError("INVALID_ENROLL_METHOD", log=f"method {method[:20]!r} is unknown")
+            known = "ott, ottca, ca, updb, erott"
+            raise ApiError("INVALID_ENROLL_METHOD", log=f"method {method[:20]!r} is unknown; known are {known}")
     return Result(answer)
 
 
@@ -92,12 +94,17 @@ def enroll_erott(ctx: Context) -> Any:
 
 def extend_router(ctx: Context) -> Any:
     """POST /enroll/extend/router: an enrolled router renews both certificates; the old one ends at once."""
+    ctx.attempt.method = "router"
     leaf = ctx.peer[0] if ctx.peer else None
     router = Router.get_or_none(Router.fingerprint == leaf.fingerprint) if leaf else None
-    if leaf is None or router is None or not ctx.ctrl.authority.issued(leaf):
-        raise ApiError("UNAUTHORIZED", log="no enrolled router presented its certificate")
-    if why := blocked.problem(ctx.peer):
+    if leaf is None:
+        raise ApiError("UNAUTHORIZED", log="no client certificate was presented: a router renews with its present one")
+    if router is None or not ctx.ctrl.authority.issued(leaf):
+        why = f"certificate {leaf.subject} is no router's present one: the router was re-enrolled, renewed or deleted"
         raise ApiError("UNAUTHORIZED", log=why)
+    if block := blocked.problem(ctx.peer):
+        raise ApiError("UNAUTHORIZED", log=block)
+    ctx.attempt.router, ctx.attempt.router_name = router.id, router.name
     csrs = []
     for name in ("certCsr", "serverCertCsr"):
         try:
@@ -114,6 +121,8 @@ def extend_router(ctx: Context) -> Any:
         if current is None:
             raise ApiError("UNAUTHORIZED", log="the router's certificate was replaced a moment ago")
         spending.set_router_certificate(router.id, cert, cert.pem)
+        ctx.attempt.certificate = cert
+        ctx.attempt.succeeded()
     return {"cert": authority.chain_pem(cert), "serverCert": authority.chain_pem(server_cert)}
 
 
@@ -171,8 +180,12 @@ CHALLENGE = Body("nonce", "NonceChallenge", (Field("nonce", UUID, required="c"),
 ANY_BODY = ("text/plain", "application/pkcs7", "application/json", "application/x-pem-file")
 
 
-def _client(path: str, fn: Callable[..., Any], body: Body, text: str, **more: Any) -> Action:
-    return Action("POST", path, fn, "public", (CLIENT,), body, check_accept=False, summary=text, **more)
+def _client(
+    path: str, fn: Callable[..., Any], body: Body, text: str, *, attempt: str = "enroll", **more: Any
+) -> Action:
+    return Action(
+        "POST", path, fn, "public", (CLIENT,), body, check_accept=False, summary=text, attempt=attempt, **more
+    )
 
 
 ACTIONS = (
@@ -188,7 +201,7 @@ ACTIONS = (
         query=(Param("token", "uuid", required=True),),
     ),
     _client("/enroll/erott", enroll_erott, EROTT, "Enroll a router"),
-    _client("/enroll/extend/router", extend_router, EXTEND, "Renew a router's certificates"),
+    _client("/enroll/extend/router", extend_router, EXTEND, "Renew a router's certificates", attempt="extend"),
     Action("GET", "/enroll/jwks", enrollment_jwks, "public", (CLIENT,), summary="The key that signs tokens"),
-    _client("/enroll/challenge", challenge, CHALLENGE, "Prove possession of the signing key"),
+    _client("/enroll/challenge", challenge, CHALLENGE, "Prove possession of the signing key", attempt=""),
 )

@@ -12,13 +12,13 @@ from typing import Any
 
 import pki
 import store
-from domain import cas, ids, names, policies, roles
-from domain.care import addresses, blocked
+from domain import ids, names, policies, roles
+from domain.care import addresses
 from domain.context import Context
 from domain.controllers import own_entry
-from domain.enrolling import spending
+from domain.enrolling import judging, replay, spending
 from domain.logins import credentials
-from models import Authenticator, Ca, Identity, Router
+from models import Authenticator, Identity, Router
 from prepared import insert
 from wire.errors import ApiError, field_error
 from wire.resource import now_ms
@@ -28,101 +28,102 @@ log = logging.getLogger("zitilite.enrollment")
 
 def ott(ctx: Context, token: str | None, csr_text: str | bytes | None) -> dict[str, Any]:
     """One-time token: our CA signs the client's CSR."""
-    e = spending.pending(token, "ott")
+    ctx.attempt.method = "ott"
+    try:
+        pem = _ott(ctx, token, csr_text)
+    except spending.Gone as gone:
+        pem = replay.answer(ctx, gone, _key_print(csr_text))["cert"]
+    return {"controllers": [own_entry(ctx)], "cert": pem}
+
+
+def _ott(ctx: Context, token: str | None, csr_text: str | bytes | None) -> str:
+    e = spending.pending(ctx, token, "ott")
     csr = spending.read_csr(csr_text)
     cert = ctx.ctrl.authority.issue_identity(csr, e.identity_id)
     pem = ctx.ctrl.authority.chain_pem(cert)
-    with spending.spent(e):
+    with spending.spent(ctx, e):
         spending.add_certificate(e.identity_id, cert, pem)
         addresses.note(ctx, Identity, e.identity_id)
+        answer = {"cert": pem}
+        spending.remember(ctx, e, key_print=cert.public_key_print, fingerprint=cert.fingerprint, answer=answer)
+        _done(ctx, cert)
     log.info("identity %s enrolled by ott, certificate %s", e.identity_id, cert.fingerprint)
-    return {"controllers": [own_entry(ctx)], "cert": pem}
+    return pem
+
+
+def _key_print(csr_text: str | bytes | None) -> str:
+    """The print of the key in a CSR, "" when it cannot be read."""
+    try:
+        return pki.load_csr(csr_text or "").public_key_print
+    except pki.BadCsr:
+        return ""
+
+
+def _done(ctx: Context, cert: pki.Cert) -> None:
+    """Write the attempt. Needs the transaction of the enrollment."""
+    ctx.attempt.certificate = cert
+    ctx.attempt.succeeded()
 
 
 def ottca(ctx: Context, token: str | None) -> dict[str, Any]:
     """One-time token with a certificate of a third-party CA, which the client presents over TLS."""
-    e = spending.pending(token, "ottca")
-    ca: Ca = e.ca
-    if not ca.is_verified:
-        raise ApiError("ENROLLMENT_CA_NOT_VALID", f"ca '{ca.name}' is not verified")
-    if not ca.is_ott_ca_enrollment_enabled:
-        raise ApiError("ENROLLMENT_CA_NOT_VALID", f"ca '{ca.name}' has pre-created enrollment (ottca) switched off")
-    leaf = _client_certificate(ctx, "CERTIFICATE_FAILED_VALIDATION")
-    why = cas.problem(leaf, ctx.peer[1:], ca)
-    if why:
-        raise ApiError("CERTIFICATE_FAILED_VALIDATION", why)
-    with spending.spent(e):
-        spending.add_certificate(e.identity_id, leaf, "".join(c.pem for c in ctx.peer), ca=ca)
-        addresses.note(ctx, Identity, e.identity_id)
-    log.info("identity %s enrolled by ottca with ca %s, certificate %s", e.identity_id, ca.id, leaf.fingerprint)
+    ctx.attempt.method = "ottca"
+    try:
+        _ottca(ctx, token)
+    except spending.Gone as gone:
+        replay.answer(ctx, gone, ctx.peer[0].fingerprint if ctx.peer else "")
     return {"controllers": [own_entry(ctx)]}
 
 
-def _client_certificate(ctx: Context, code: str) -> pki.Cert:
-    if not ctx.peer:
-        raise ApiError(code, "no client certificate was presented in the TLS handshake")
-    if why := blocked.problem(ctx.peer):
-        raise ApiError(code, why)
-    return ctx.peer[0]
+def _ottca(ctx: Context, token: str | None) -> None:
+    found = judging.expected(ctx, token, ctx.peer)
+    e, leaf = found.enrollment, found.leaf
+    with spending.spent(ctx, e):
+        found.settle()
+        spending.add_certificate(e.identity_id, leaf, "".join(c.pem for c in ctx.peer), ca=found.ca)
+        addresses.note(ctx, Identity, e.identity_id)
+        spending.remember(ctx, e, key_print=leaf.fingerprint, fingerprint=leaf.fingerprint, answer={})
+        _done(ctx, leaf)
+    log.info("identity %s enrolled by ottca with ca %s, certificate %s", e.identity_id, found.ca.id, leaf.fingerprint)
 
 
 def ca_auto(ctx: Context, requested_name: str | None) -> dict[str, Any]:
     """Automatic enrollment: a verified CA's certificate makes its identity."""
-    leaf = _client_certificate(ctx, "CERT_FAILED_VALIDATION")
-    ca = cas.validating(leaf, ctx.peer[1:], cas.verified(auto=True))
-    if ca is None:
-        raise ApiError("CERT_FAILED_VALIDATION", _why_no_ca(leaf, ctx.peer[1:]))
-    claim = cas.external_id(ca, leaf)
-    if ca.external_id_claim and not claim:
-        place = ca.external_id_claim["location"]
-        raise ApiError("MISSING_CERT_CLAIM", log=f"ca '{ca.name}' looks for it in {place}; {leaf.subject} has none")
-    key = ids.short_id()
-    wanted = names.of_auto_identity(ca, leaf, key, requested_name)
-    attributes = sorted({r.lstrip("#") for r in ca.identity_roles} - {""})
+    ctx.attempt.method = "ca"
+    found = judging.joining(ctx, ctx.peer, requested_name)
     with store.write():
-        if Authenticator.select().where(Authenticator.cert_fingerprint == leaf.fingerprint).exists():
-            raise ApiError("CERT_IN_USE", log=leaf.fingerprint)
-        _add_auto_identity(key, names.free(wanted), attributes, claim, ca)
-        addresses.note(ctx, Identity, key)
-        if not claim:
-            spending.add_certificate(key, leaf, "".join(c.pem for c in ctx.peer), ca=ca)
-    log.info("identity %s made by ca %s, certificate %s", key, ca.id, leaf.fingerprint)
+        found.settle()
+        identity = _add_auto_identity(found)
+        addresses.note(ctx, Identity, found.key)
+        if not found.external_id:
+            spending.add_certificate(found.key, found.leaf, "".join(c.pem for c in ctx.peer), ca=found.ca)
+        ctx.attempt.of_identity(identity)
+        _done(ctx, found.leaf)
+    log.info("identity %s made by ca %s, certificate %s", found.key, found.ca.id, found.leaf.fingerprint)
     return {}
 
 
-def _add_auto_identity(key: str, name: str, attributes: list[str], claim: str | None, ca: Ca) -> None:
-    if claim and Identity.select().where(Identity.external_id == claim).exists():
-        reason = f"duplicate value '{claim}' in unique index on identities store"
-        raise field_error("externalId", reason, claim)
+def _add_auto_identity(found: judging.Joining) -> Identity:
+    names.take(found.wanted, found.number)
     now = now_ms()
-    insert(
-        Identity(
-            id=key, name=name, external_id=claim, role_attributes=attributes, ca=ca.id, created_at=now, updated_at=now
-        )
+    identity = Identity(
+        id=found.key,
+        name=found.name,
+        external_id=found.external_id,
+        role_attributes=found.attributes,
+        ca=found.ca.id,
+        created_at=now,
+        updated_at=now,
     )
-    roles.set_attributes("identity", key, attributes)
-
-
-def _why_no_ca(leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str:
-    """Why no CA enrolls this certificate, said for the CA that comes closest."""
-    shown = f"certificate {leaf.subject}"
-    for ca in Ca.select():
-        why = cas.problem(leaf, chain, ca)
-        if why is not None:
-            continue
-        if not ca.is_verified:
-            return f"{shown} chains to CA '{ca.name}', but that is not verified"
-        return f"{shown} chains to CA '{ca.name}', but that has automatic enrollment switched off"
-    named = Ca.select().where(Ca.is_verified, Ca.is_auto_ca_enrollment_enabled)
-    for ca in named:
-        if cas.issuing_cert(ca.cert_pem).subject == leaf.issuer:
-            return str(cas.problem(leaf, chain, ca))
-    return f"{shown} is issued by {leaf.issuer}, which no verified CA with automatic enrollment stands for"
+    insert(identity)
+    roles.set_attributes("identity", found.key, found.attributes)
+    return identity
 
 
 def updb(ctx: Context, token: str | None, password: str | None) -> dict[str, Any]:
     """User name now, password at enrollment. The enrollment's user name counts, not the request's."""
-    e = spending.pending(token, "updb")
+    ctx.attempt.method = "updb"
+    e = spending.pending(ctx, token, "updb")
     if not password:
         raise field_error("password", "password is required", "")
     if len(password) < 5:
@@ -132,7 +133,7 @@ def updb(ctx: Context, token: str | None, password: str | None) -> dict[str, Any
     policies.check_password(e.identity.auth_policy, password)
     hashed = credentials.hash_password(ctx, password)
     now = now_ms()
-    with spending.spent(e):
+    with spending.spent(ctx, e):
         spending.replace_authenticator(e.identity_id, "updb")
         if Authenticator.select().where(Authenticator.updb_username == e.username).exists():
             reason = f"duplicate value '{e.username}' in unique index on authenticators store"
@@ -147,30 +148,51 @@ def updb(ctx: Context, token: str | None, password: str | None) -> dict[str, Any
             updb_password=hashed,
         )
         addresses.note(ctx, Identity, e.identity_id)
+        spending.remember(ctx, e)
+        ctx.attempt.succeeded()
     log.info("identity %s enrolled by updb", e.identity_id)
     return {"controllers": [own_entry(ctx)], "username": e.username}
 
 
 def erott(ctx: Context, token: str | None, client: str | None, server: str | None) -> dict[str, Any]:
     """Routers: our CA signs a client and a server certificate."""
-    e = spending.pending(token, "erott")
+    ctx.attempt.method = "erott"
+    try:
+        answer = _erott(ctx, token, client, server)
+    except spending.Gone as gone:
+        answer = replay.answer(ctx, gone, _key_prints(client, server))
+    return {"ca": ctx.ctrl.authority.ca_pem(), **answer}
+
+
+def _erott(ctx: Context, token: str | None, client: str | None, server: str | None) -> dict[str, str]:
+    e = spending.pending(ctx, token, "erott")
     if not server:
         raise ApiError("MISSING_OR_INVALID_CSR", "invalid server CSR")
     if not client:
         raise ApiError("MISSING_OR_INVALID_CSR", "invalid client CSR")
     client_csr = _router_csr(client, "client")
     server_csr = _router_csr(server, "server")
+    authority = ctx.ctrl.authority
     try:
-        cert, server_cert = ctx.ctrl.authority.issue_router(client_csr, server_csr, e.router_id)
+        cert, server_cert = authority.issue_router(client_csr, server_csr, e.router_id)
     except pki.BadCsr as problem:
         raise ApiError("COULD_NOT_PROCESS_CSR", "invalid client CSR", log=str(problem)) from None
-    authority = ctx.ctrl.authority
     pem = authority.chain_pem(cert)
-    with spending.spent(e):
+    answer = {"cert": pem, "serverCert": authority.chain_pem(server_cert)}
+    shown = f"{client_csr.public_key_print} {server_csr.public_key_print}"
+    with spending.spent(ctx, e):
         spending.set_router_certificate(e.router_id, cert, pem)
         addresses.note(ctx, Router, e.router_id)
+        spending.remember(ctx, e, key_print=shown, fingerprint=cert.fingerprint, answer=answer)
+        _done(ctx, cert)
     log.info("router %s enrolled, certificate %s", e.router_id, cert.fingerprint)
-    return {"ca": authority.ca_pem(), "cert": pem, "serverCert": authority.chain_pem(server_cert)}
+    return answer
+
+
+def _key_prints(client: str | None, server: str | None) -> str:
+    """What a router shows again: the keys of both its CSRs."""
+    prints = _key_print(client), _key_print(server)
+    return " ".join(prints) if all(prints) else ""
 
 
 def _router_csr(text: str, which: str) -> pki.Csr:

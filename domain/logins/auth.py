@@ -312,6 +312,7 @@ def authenticate(ctx: Context) -> Result:
         )
         if login.certificate is not None:
             session_certificates.add(session.id, login.certificate, login.certificate.pem)
+        ctx.attempt.succeeded(_logged_in(login, factors))
     expires = datetime.fromtimestamp(session.expires_at / 1000, UTC)
     headers = {
         "zt-session": session.token,
@@ -321,15 +322,26 @@ def authenticate(ctx: Context) -> Result:
     return Result(current_document(session, login.identity), headers=headers)
 
 
+def _logged_in(login: Login, factors: Factors) -> str:
+    """What the log of attempts says about a login that passed."""
+    said = f"'{login.identity.name}' logged in by {login.method}"
+    missing = ["a code (TOTP)"] if factors.totp_pending else []
+    missing += ["an external token"] if factors.signer_pending else []
+    return f"{said}; {' and '.join(missing)} must still come" if missing else said
+
+
 def primary(ctx: Context, method: str, body: dict[str, Any]) -> Login:
     """Check the primary credentials of a request. Raises INVALID_AUTH or UNAUTHORIZED."""
+    ctx.attempt.method = method
     match method:
         case "password":
-            return credentials.by_password(ctx, body.get("username"), body.get("password"))
+            login = credentials.by_password(ctx, body.get("username"), body.get("password"))
         case "cert":
-            return credentials.by_certificate(ctx)
+            login = credentials.by_certificate(ctx)
         case _:
-            return credentials.by_external_token(ctx)
+            login = credentials.by_external_token(ctx)
+    ctx.attempt.of_identity(login.identity)
+    return login
 
 
 def open_session(ctx: Context, identity_id: str, told: Told, *, seconds: int, **columns: Any) -> ApiSession:
@@ -344,7 +356,7 @@ def open_session(ctx: Context, identity_id: str, told: Told, *, seconds: int, **
     # Read again inside the transaction: it may have been disabled or deleted since.
     fresh = by_id(Identity).first(identity_id)
     if fresh is None or credentials.is_disabled(fresh):
-        raise credentials.refused("the identity was disabled or deleted meanwhile")
+        raise credentials.refused("the identity was disabled or deleted while it logged in")
     news = {Identity.env_info: told.env_info, Identity.sdk_info: told.sdk_info}
     changes: dict[Any, Any] = {column: value for column, value in news.items() if value}
     _SEEN.execute(now, identity_id)
@@ -434,7 +446,7 @@ BOTH = (MANAGEMENT, CLIENT)
 METHOD = Param("method", required=True, choices=("password", "cert", "ext-jwt"))
 
 ACTIONS = (
-    Action("POST", "/authenticate", authenticate, "public", BOTH, LOGIN, (METHOD,), summary="Log in"),
+    Action("POST", "/authenticate", authenticate, "public", BOTH, LOGIN, (METHOD,), summary="Log in", attempt="login"),
     Action("GET", "/current-api-session", current_api_session, "partial", BOTH, summary="The caller's session"),
     Action("DELETE", "/current-api-session", logout, "partial", BOTH, write=True, summary="Log out"),
 )

@@ -7,6 +7,7 @@ that fails says `INVALID_AUTH` and nothing else, whatever the reason; the reason
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,10 +20,10 @@ from domain import cas
 from domain.care import blocked
 from domain.context import Context
 from domain.logins import signers
-from models import ApiSession, Authenticator, AuthPolicy, Identity
+from models import ApiSession, Authenticator, AuthPolicy, Ca, Identity
 from prepared import Prepared, by_id
 from wire.errors import ApiError
-from wire.resource import now_ms, text
+from wire.resource import now_ms, text, time_text
 
 log = logging.getLogger("zitilite.auth")
 
@@ -63,6 +64,13 @@ def is_disabled(identity: Identity) -> bool:
     return identity.disabled_at is not None and (until is None or until > now_ms())
 
 
+def why_disabled(identity: Identity) -> str:
+    """The words for an identity that is disabled, and until when."""
+    until = identity.disabled_until
+    end = f"until {time_text(until)}" if until else "until somebody enables it"
+    return f"'{identity.name}' is disabled or locked out {end}"
+
+
 # --- passwords
 
 
@@ -88,13 +96,15 @@ def by_password(ctx: Context, username: str | None, password: str | None) -> Log
     a = _complete(_BY_USER_NAME.first(username))
     matches = password_matches(ctx, a.updb_password if a else None, password)
     if a is None:
-        raise refused("unknown user name")
+        # Not which: people type their password there by mistake.
+        raise refused("no identity has this user name: it is mistyped, or its password was deleted")
     identity: Identity = a.identity
+    ctx.attempt.of_identity(identity)
     rules = identity.auth_policy.primary["updb"]
     if not rules["allowed"]:
-        raise refused(f"the auth policy of '{identity.name}' does not allow passwords")
+        raise refused(f"the auth policy '{identity.auth_policy.name}' of '{identity.name}' does not allow passwords")
     if is_disabled(identity):
-        raise refused(f"'{identity.name}' is disabled or locked out")
+        raise refused(why_disabled(identity))
     if not matches:
         _count_failure(identity, rules)
         raise refused(f"wrong password for '{identity.name}'")
@@ -142,14 +152,15 @@ def _count_failure(identity: Identity, rules: dict[str, Any]) -> None:
 def by_certificate(ctx: Context) -> Login:
     """Find the identity of the TLS client certificate. The leaf alone identifies."""
     if not ctx.peer:
-        raise refused("no client certificate was presented")
+        raise refused("no client certificate was presented in the TLS handshake")
     if why := blocked.problem(ctx.peer):
         raise refused(why)
     leaf, chain = ctx.peer[0], ctx.peer[1:]
     a = _complete(_BY_FINGERPRINT.first(leaf.fingerprint))
     if a is None:
-        return _by_claim(leaf, chain)
-    ca_id = _check_certificate(ctx, a, leaf, chain)
+        return _by_claim(ctx, leaf, chain)
+    ctx.attempt.of_identity(a.identity)
+    ca_id = check_certificate(ctx, a, leaf, chain)
     resolved = bool(chain)
     if a.is_issued_by_network and a.last_auth_resolved_to_root != resolved:
         with store.write():
@@ -166,42 +177,81 @@ def by_certificate(ctx: Context) -> Login:
     )
 
 
-def _check_certificate(ctx: Context, a: Authenticator, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str | None:
+def check_certificate(ctx: Context, a: Authenticator, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str | None:
     """The id of the third-party CA that validates the certificate, None for one of ours."""
     expired_ok = _certificate_allowed(a.identity)
     if a.is_issued_by_network:
         if not ctx.ctrl.authority.issued(leaf):
-            raise refused(f"certificate {leaf.subject} is not one of ours")
+            raise refused(f"certificate {leaf.subject} is not signed by this controller's CA: re-enroll the identity")
         if not expired_ok and not leaf.not_before <= datetime.now(UTC) <= leaf.not_after:
-            raise refused(f"certificate {leaf.subject} expired on {leaf.not_after}")
+            raise refused(_out_of_time(leaf))
         return None
     ca = cas.validating(leaf, chain, cas.verified(auth=True), check_expiry=not expired_ok)
     if ca is None:
-        raise refused(f"certificate {leaf.subject}: no verified CA with connections enabled validates it")
+        raise refused(_why_not_validated(leaf, chain, a.ca, check_expiry=not expired_ok))
+    ctx.attempt.of_ca(ca)
     return str(ca.id)
+
+
+def _out_of_time(leaf: pki.Cert) -> str:
+    if leaf.not_before > datetime.now(UTC):
+        return f"certificate {leaf.subject} is valid from {leaf.not_before} on: check the clocks of both sides"
+    return f"certificate {leaf.subject} expired on {leaf.not_after}: re-enroll the identity"
+
+
+def _why_not_validated(leaf: pki.Cert, chain: Sequence[pki.Cert], ca: Ca | None, *, check_expiry: bool) -> str:
+    """Why a certificate that an identity enrolled with does not open a session (any more)."""
+    shown = f"certificate {leaf.subject}"
+    if ca is None:
+        return f"{shown} was enrolled through a CA that was deleted since"
+    if not ca.is_verified:
+        return f"{shown} chains to CA '{ca.name}', but that is not verified"
+    why = cas.problem(leaf, chain, ca, check_expiry=check_expiry)
+    if why is not None:
+        return f"CA '{ca.name}' does not validate {shown}: {why}"
+    return f"{shown} chains to CA '{ca.name}', but that has connections (isAuthEnabled) switched off"
 
 
 def _certificate_allowed(identity: Identity) -> bool:
     """Whether expired certificates pass. Raises INVALID_AUTH when certificates do not at all."""
     if is_disabled(identity):
-        raise refused(f"'{identity.name}' is disabled")
+        raise refused(why_disabled(identity))
     rules = identity.auth_policy.primary["cert"]
     if not rules["allowed"]:
-        raise refused(f"the auth policy of '{identity.name}' does not allow certificates")
+        raise refused(f"the auth policy '{identity.auth_policy.name}' of '{identity.name}' does not allow certificates")
     return bool(rules["allowExpiredCerts"])
 
 
-def _by_claim(leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> Login:
+def _by_claim(ctx: Context, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> Login:
     """An identity known by its external id, taken from the certificate as its CA says."""
+    closest = ""
     for ca in cas.verified(auth=True):
         claim = cas.external_id(ca, leaf) if ca.external_id_claim else None
         identity = _with_policy(Identity.external_id == claim) if claim else None
         if identity is None:
             continue
+        ctx.attempt.of_identity(identity)
+        ctx.attempt.of_ca(ca)
         expired_ok = _certificate_allowed(identity)
-        if cas.validating(leaf, chain, [ca], check_expiry=not expired_ok):
+        why = cas.problem(leaf, chain, ca, check_expiry=not expired_ok)
+        if why is None:
             return Login(identity, "cert", "internal", ca=ca.id, certificate=leaf)
-    raise refused(f"certificate {leaf.subject} ({leaf.fingerprint}) belongs to nobody")
+        closest = f"CA '{ca.name}' does not validate certificate {leaf.subject} of '{identity.name}': {why}"
+    raise refused(closest or _why_nobody(ctx, leaf, chain))
+
+
+def _why_nobody(ctx: Context, leaf: pki.Cert, chain: tuple[pki.Cert, ...]) -> str:
+    """Why a certificate that no identity has does not open a session, said for the CA that it chains to."""
+    shown = f"certificate {leaf.subject} ({leaf.fingerprint})"
+    if ctx.ctrl.authority.issued(leaf):
+        return f"{shown} is this controller's own, but no identity has it now: it was renewed, re-enrolled or deleted"
+    ca = cas.validating(leaf, chain, Ca.select(), check_expiry=False)
+    if ca is None:
+        return f"{shown} is issued by {leaf.issuer}, which no CA here stands for"
+    ctx.attempt.of_ca(ca)
+    if not ca.is_verified:
+        return f"{shown} chains to CA '{ca.name}', but that is not verified, and nobody has enrolled with it"
+    return f"{shown} chains to CA '{ca.name}', but nobody has enrolled with it: enroll first"
 
 
 def _with_policy(condition: Any) -> Identity | None:
@@ -222,12 +272,16 @@ def by_external_token(ctx: Context) -> Login:
         raise signers.challenge("missing", "no external token was presented")
     verified = signers.verify(ctx, token)
     identity = _with_policy(signers.owner(verified))
+    if identity is not None:
+        ctx.attempt.of_identity(identity)
     if identity is None:
         raise signers.challenge("missing", f"'{verified.subject}' of signer '{verified.signer.name}' belongs to nobody")
     if is_disabled(identity):
-        raise signers.challenge("invalid", f"'{identity.name}' is disabled")
+        raise signers.challenge("invalid", why_disabled(identity))
     rules = identity.auth_policy.primary["extJwt"]
     allowed = rules["allowedSigners"]
     if not rules["allowed"] or (allowed and verified.signer.id not in allowed):
-        raise signers.challenge("invalid", f"the auth policy of '{identity.name}' does not allow this signer")
+        raise signers.challenge(
+            "invalid", f"the auth policy of '{identity.name}' does not allow signer '{verified.signer.name}'"
+        )
     return Login(identity, "ext-jwt", f"extJwtId:{verified.signer.id}")

@@ -57,7 +57,7 @@ def verified(identity: Identity) -> Mfa:
     """The identity's verified second factor. Raises MFA_NOT_ENROLLED."""
     row = of(identity)
     if row is None or not row.is_verified:
-        raise ApiError("MFA_NOT_ENROLLED")
+        raise ApiError("MFA_NOT_ENROLLED", log=f"'{identity.name}' has no verified second factor")
     return row
 
 
@@ -69,7 +69,7 @@ def check(row: Mfa, code: str, *, recovery: bool = False) -> None:
     _count_attempt(row)
     code = code.strip()
     if not (pyotp.TOTP(row.secret).verify(code, valid_window=1) or (recovery and _spend(row, code))):
-        raise ApiError("MFA_INVALID_TOKEN")
+        raise ApiError("MFA_INVALID_TOKEN", log="the code is wrong: check the clock of the device that shows it")
     with store.write():
         Mfa.update(failures=0, failing_since=None).where(Mfa.id == row.id).execute()
 
@@ -94,7 +94,7 @@ def _count_attempt(row: Mfa) -> None:
             raise ApiError("NOT_FOUND", log="the second factor was removed meanwhile")
         in_window = fresh.failing_since is not None and fresh.failing_since > now - WINDOW_MS
         if in_window and fresh.failures >= MAX_FAILURES:
-            raise ApiError("RATE_LIMITED", log="too many wrong codes in five minutes")
+            raise ApiError("RATE_LIMITED", log=f"{MAX_FAILURES} wrong codes in five minutes: wait until they are over")
         changes = {"failures": Mfa.failures + 1} if in_window else {"failures": 1, "failing_since": now}
         Mfa.update(changes).where(Mfa.id == row.id).execute()
 
@@ -230,6 +230,7 @@ def _pass(session: ApiSession) -> None:
 
 def authenticate(ctx: Context) -> Any:
     """POST /authenticate/mfa: a code, or a recovery code, makes a partial session a full one."""
+    ctx.attempt.method = "totp"
     check(verified(ctx.me), ctx.body["code"], recovery=True)
     _pass(ctx.my_session)
     return {}
@@ -264,8 +265,9 @@ def new_recovery_codes(ctx: Context) -> Any:
 
 def totp_token(ctx: Context) -> Any:
     """POST /current-api-session/totp-token: proof of a code at this moment; only OIDC sessions carry such tokens."""
+    ctx.attempt.method = "totp"
     if ctx.access is None:
-        raise ApiError("INVALID_BACKING_TOKEN_TYPE")
+        raise ApiError("INVALID_BACKING_TOKEN_TYPE", log="the session was not opened by OIDC")
     check(verified(ctx.me), ctx.body["code"])
     _pass(ctx.my_session)
     return {"issuedAt": time_text(now_ms()), "token": access_tokens.totp_token(ctx)}
@@ -294,7 +296,9 @@ _PATH = "/current-identity/mfa"
 _IMAGES = ("image/png", "application/json")
 
 ACTIONS = (
-    Action("POST", "/authenticate/mfa", authenticate, "partial", BOTH, MFA, summary="Answer the second factor"),
+    Action(
+        "POST", "/authenticate/mfa", authenticate, "partial", BOTH, MFA, summary="The second factor", attempt="login"
+    ),
     Action("GET", _PATH, show, "partial", BOTH, summary="Second factor", secret=True),
     Action("POST", _PATH, enroll, "partial", BOTH, summary="Enroll a second factor"),
     Action("DELETE", _PATH, remove_own, "partial", BOTH, summary="Remove the second factor"),
@@ -305,7 +309,14 @@ ACTIONS = (
     Action("GET", f"{_PATH}/recovery-codes", recovery_codes, "partial", BOTH, summary="Recovery codes", secret=True),
     Action("POST", f"{_PATH}/recovery-codes", new_recovery_codes, "partial", BOTH, MAYBE, summary="New recovery codes"),
     Action(
-        "POST", "/current-api-session/totp-token", totp_token, "session", BOTH, VALIDATION, summary="Prove a code now"
+        "POST",
+        "/current-api-session/totp-token",
+        totp_token,
+        "session",
+        BOTH,
+        VALIDATION,
+        summary="Prove a code now",
+        attempt="login",
     ),
     Action("DELETE", "/identities/{id}/mfa", remove_by_admin, "identity.update", summary="Remove the second factor"),
 )

@@ -193,17 +193,24 @@ def token(ctx: Context) -> Result:
     """POST /oidc/oauth/token: the grants of `grant_types_supported`."""
     values = oidc_protocol.form(ctx) if ctx.content_type == oidc_protocol.FORM_TYPE else {}
     grant_type = text(values, "grant_type")
+    ctx.attempt.method = f"oidc-{'exchange' if grant_type == EXCHANGE else grant_type[:20] or 'token'}"
     match grant_type:
         case "":
             raise OAuthError("invalid_request", "grant_type missing")
         case "authorization_code":
             return _by_code(ctx, values)
         case "refresh_token":
-            return _by_refresh_token(ctx, values)
+            return _only_failures(ctx, _by_refresh_token(ctx, values))
         case _ if grant_type == EXCHANGE:
-            return _exchange(ctx, values)
+            return _only_failures(ctx, _exchange(ctx, values))
         case _:
             raise OAuthError("unsupported_grant_type", f"{grant_type[:80]} not supported")
+
+
+def _only_failures(ctx: Context, answer: Result) -> Result:
+    """Clients refresh all the time: the log of attempts has only what went wrong."""
+    ctx.attempt.kind = ""
+    return answer
 
 
 def _by_code(ctx: Context, values: dict[str, Any]) -> Result:
@@ -212,6 +219,8 @@ def _by_code(ctx: Context, values: dict[str, Any]) -> Result:
     row = OidcRequest.get_or_none(OidcRequest.code_hash == _hash(code), OidcRequest.expires_at > now_ms())
     if row is None or row.client != client:
         raise OAuthError("invalid_grant", "invalid code")
+    if row.identity_id:
+        ctx.attempt.of_identity(row.identity)
     if not hmac.compare_digest(tokens.s256(text(values, "code_verifier")), row.code_challenge):
         raise OAuthError("invalid_grant", "invalid code_verifier")
     if text(values, "redirect_uri") != row.redirect_uri:
@@ -244,6 +253,8 @@ def _open(ctx: Context, row: OidcRequest) -> Grant:
             oidc_client=row.client,
         )
         bound, issued = _certificates(ctx, row, session)
+        ctx.attempt.of_identity(session.identity)
+        ctx.attempt.succeeded(f"'{session.identity.name}' logged in by OIDC ({'+'.join(row.amr)})")
     log.info("OIDC session %s of '%s' by %s", session.id, session.identity.name, "+".join(row.amr))
     return Grant(
         session,
@@ -507,7 +518,7 @@ ACTIONS = (
     _a("GET", "/authorize", authorize, "Begin a login"),
     _a("POST", "/authorize", authorize, "Begin a login"),
     _a("GET", "/authorize/callback", callback, "Hand out the code"),
-    _a("POST", "/oauth/token", token, "Tokens for a code or a token"),
+    _a("POST", "/oauth/token", token, "Tokens for a code or a token", attempt="login"),
     _a("POST", "/oauth/introspect", introspect, "For confidential clients"),
     _a("POST", "/revoke", revoke, "Revoke a token"),
     _a("GET", "/userinfo", userinfo, "Who the token stands for"),

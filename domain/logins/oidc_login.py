@@ -12,6 +12,7 @@ from typing import Any
 
 import pki
 import store
+from domain.care.attempts import sentence
 from domain.context import Context
 from domain.logins import access_tokens, auth, mfa, oidc_protocol, signers
 from domain.logins.auth import Told
@@ -39,8 +40,12 @@ ENDPOINTS = {
 def _request(values: dict[str, Any]) -> OidcRequest:
     row = request_of(text(values, "id") or text(values, "authRequestID"))
     if row is None or row.code_hash:
-        raise LoginError(401, _UNAUTHORIZED.code, _UNAUTHORIZED.message)
+        raise _refused("the login request is unknown, finished or older than ten minutes: begin again")
     return row
+
+
+def _refused(reason: str) -> LoginError:
+    return LoginError(401, _UNAUTHORIZED.code, _UNAUTHORIZED.message, reason)
 
 
 def _wants_page(ctx: Context) -> bool:
@@ -113,16 +118,21 @@ def external(ctx: Context) -> Result:
 def _log_in(ctx: Context, method: str) -> Result:
     values = oidc_protocol.form(ctx)
     row = _request(values)
+    ctx.attempt.method = f"oidc-{method}"
     if row.identity_id and row.signer_pending and method == "ext-jwt":
+        ctx.attempt.of_identity(row.identity)
         return _external_after(ctx, row)
     try:
         login = auth.primary(ctx, method, {name: text(values, name) for name in ("username", "password")})
+        ctx.attempt.method = f"oidc-{method}"
     except ApiError as e:
         if method == "password" and _wants_page(ctx):
+            ctx.attempt.refuse(e.code, sentence(e))
             return _login_page(row.id, e.message, e.status)
         raise
     _check_csr(text(values, "csrPem") or text(values, "csr_pem"))
     _record(ctx, row, login, values)
+    ctx.attempt.note = f"'{login.identity.name}' passed the primary login of OIDC by {login.method}"
     return _next(ctx, _request({"id": row.id}))
 
 
@@ -164,11 +174,12 @@ def _record(ctx: Context, row: OidcRequest, login: Login, values: dict[str, Any]
 
 def _passed(ctx: Context, row: OidcRequest, method: str, changes: dict[str, Any]) -> Result:
     """Write a passed second factor: for the login that it was checked for, and no other meanwhile."""
+    ctx.attempt.note = f"'{row.identity.name}' passed the second factor of OIDC ({method.partition(':')[0]})"
     m = OidcRequest
     same = (m.id == row.id, m.identity == row.identity_id, m.authenticated_at == row.authenticated_at)
     with store.write():
         if m.update({**changes, "amr": [*row.amr, method]}).where(*same, m.code_hash.is_null()).execute() != 1:
-            raise LoginError(401, _UNAUTHORIZED.code, _UNAUTHORIZED.message)
+            raise _refused("another login took the place of this one meanwhile")
     return _next(ctx, _request({"id": row.id}))
 
 
@@ -263,21 +274,24 @@ def _after_primary(values: dict[str, Any]) -> OidcRequest:
     """The request, once its primary login has passed."""
     row = _request(values)
     if not row.identity_id:
-        raise LoginError(401, _UNAUTHORIZED.code, _UNAUTHORIZED.message)
+        raise _refused("a second factor came before the password, certificate or token")
     return row
 
 
 def totp(ctx: Context) -> Result:
     """POST /oidc/login/totp: a code or a recovery code."""
+    ctx.attempt.method = "oidc-totp"
     values = oidc_protocol.form(ctx)
     row = _after_primary(values)
+    ctx.attempt.of_identity(row.identity)
     try:
         mfa.check(mfa.verified(row.identity), text(values, "code"), recovery=True)
     except ApiError as e:
         if _wants_page(ctx):
+            ctx.attempt.refuse(e.code, sentence(e))
             return _totp_page(row.id, e.message, e.status)
         if e.code == "MFA_INVALID_TOKEN":
-            raise LoginError(400, "INVALID TOTP CODE", "an invalid TOTP code was supplied") from None
+            raise LoginError(400, "INVALID TOTP CODE", "an invalid TOTP code was supplied", e.log) from None
         raise
     return _passed(ctx, row, "totp", {"totp_pending": False})
 
@@ -292,13 +306,15 @@ def start_totp(ctx: Context) -> Result:
 
 def finish_totp(ctx: Context) -> Result:
     """POST /oidc/login/totp/enroll/verify: the first code counts as the second factor of this login."""
+    ctx.attempt.method = "oidc-totp"
     values = oidc_protocol.form(ctx)
     row = _after_primary(values)
+    ctx.attempt.of_identity(row.identity)
     try:
         mfa.finish(row.identity, text(values, "code"))
     except ApiError as e:
         if e.code == "MFA_INVALID_TOKEN":
-            raise LoginError(400, "INVALID TOTP CODE", "an invalid TOTP code was supplied") from None
+            raise LoginError(400, "INVALID TOTP CODE", "an invalid TOTP code was supplied", e.log) from None
         raise
     return _passed(ctx, row, "totp", {"totp_pending": False})
 
@@ -321,15 +337,15 @@ _a = oidc_protocol.action
 ACTIONS = (
     _a("GET", "/login/username", login_page, "Login form"),
     _a("GET", "/login/password", login_page, "Login form"),
-    _a("POST", "/login/username", password, "Log in by password"),
-    _a("POST", "/login/password", password, "Log in by password"),
+    _a("POST", "/login/username", password, "Log in by password", attempt="login"),
+    _a("POST", "/login/password", password, "Log in by password", attempt="login"),
     _a("GET", "/login/cert", post_here, "Clients POST here"),
-    _a("POST", "/login/cert", certificate, "Log in by certificate"),
+    _a("POST", "/login/cert", certificate, "Log in by certificate", attempt="login"),
     _a("GET", "/login/ext-jwt", post_here, "Clients POST here"),
-    _a("POST", "/login/ext-jwt", external, "Log in by external token"),
+    _a("POST", "/login/ext-jwt", external, "Log in by external token", attempt="login"),
     _a("GET", "/login/auth-queries", auth_queries, "What a login still lacks"),
-    _a("POST", "/login/totp", totp, "Answer the second factor"),
+    _a("POST", "/login/totp", totp, "Answer the second factor", attempt="login"),
     _a("POST", "/login/totp/enroll", start_totp, "Enroll a second factor during a login"),
-    _a("POST", "/login/totp/enroll/verify", finish_totp, "Verify the first code during a login"),
+    _a("POST", "/login/totp/enroll/verify", finish_totp, "Verify the first code during a login", attempt="login"),
     _a("DELETE", "/login/totp/enroll", delete_totp, "Give up an enrollment during a login"),
 )

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from domain import controller_settings
+from domain.care.attempts import sentence
 from domain.context import Context
 from domain.logins import access_tokens
 from models import OidcRequest
@@ -38,11 +39,11 @@ class OAuthError(Exception):
 
 
 class LoginError(Exception):
-    """A refused login. code and message as the API's errors have them."""
+    """A refused login. code and message as the API's errors have them; reason is for the log."""
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, code: str, message: str, reason: str = "") -> None:
         super().__init__(code)
-        self.status, self.code, self.message, self.headers = status, code, message, dict(headers or {})
+        self.status, self.code, self.message, self.reason = status, code, message, reason
 
 
 # --- answers
@@ -112,16 +113,19 @@ def endpoint(fn: Callable[[Context], Result]) -> Callable[[Context], Result]:
         try:
             return fn(ctx)
         except OAuthError as e:
+            ctx.attempt.refuse(e.error, e.description)
             return as_json({"error": e.error, "error_description": e.description}, e.status)
         except LoginError as e:
-            return as_json({"code": e.code, "message": e.message}, e.status, e.headers)
+            ctx.attempt.refuse(e.code, e.reason or e.message)
+            return as_json({"code": e.code, "message": e.message}, e.status)
         except ApiError as e:
+            ctx.attempt.refuse(e.code, sentence(e))
             return as_json({"code": e.code, "message": e.message}, e.status, e.headers)
 
     return served
 
 
-def action(method: str, path: str, fn: Callable[[Context], Result], summary: str) -> Action:
+def action(method: str, path: str, fn: Callable[[Context], Result], summary: str, *, attempt: str = "") -> Action:
     """An Action below /oidc."""
     return Action(
         method,
@@ -132,6 +136,7 @@ def action(method: str, path: str, fn: Callable[[Context], Result], summary: str
         consumes=(FORM_TYPE, JSON_TYPE),
         check_accept=False,
         summary=summary,
+        attempt=attempt,
     )
 
 
