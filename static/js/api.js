@@ -44,8 +44,8 @@ export class SignedOut extends Error {
 }
 
 /**
- * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, headers?: Record<string, string>, type?: string, accept?: string, signal?: AbortSignal}} Call
- *   `path` from the root; `body` is sent as JSON unless `type` says otherwise
+ * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, headers?: Record<string, string>, type?: string, accept?: string, signal?: AbortSignal, quiet?: boolean}} Call
+ *   `quiet`: nobody asked for it, so nobody is asked to sign in for it; `path` from the root; `body` is sent as JSON unless `type` says otherwise
  * @typedef {{data: any, meta: any, status: number, etag: string, text: string}} Answer
  */
 
@@ -98,7 +98,7 @@ export async function request(call) {
   const text = await response.text();
   const parsed = parse(text);
   if (response.status === 401 && !call.path.includes("/authenticate") && !(await isSignedIn())) {
-    if (!(await hooks.askAgain())) throw new SignedOut();
+    if (call.quiet || !(await hooks.askAgain())) throw new SignedOut();
     return request(call);
   }
   if (!response.ok) throw new ApiError(response.status, parsed, call);
@@ -134,12 +134,12 @@ const missing = new Set();
 
 /**
  * GET what this controller may not have: null when it has not, and then it is not asked for again.
- * @param {string} path @param {Record<string, any>} [query] @returns {Promise<Answer | null>}
+ * @param {string} path @param {Record<string, any>} [query] @param {Partial<Call>} [more] @returns {Promise<Answer | null>}
  */
-export async function maybe(path, query) {
+export async function maybe(path, query, more) {
   if (missing.has(path)) return null;
   try {
-    return await get(path, query);
+    return await get(path, query, more);
   } catch (error) {
     if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 405)) throw error;
     missing.add(path);

@@ -28,17 +28,17 @@ function joined(fixed, filter, sort) {
   return [condition, tail || (sort && `sort by ${sort}`)].filter(Boolean).join(" ");
 }
 
-/** A page of rows. @param {Entity} of @param {Wanted} wanted @param {AbortSignal} [signal] @returns {Promise<PageOfRows>} */
-export async function listRows(of, wanted, signal) {
+/** A page of rows. @param {Entity} of @param {Wanted} wanted @param {{signal?: AbortSignal, quiet?: boolean}} [more] @returns {Promise<PageOfRows>} */
+export async function listRows(of, wanted, more) {
   try {
     const call = listCall(of, wanted);
-    const { data, meta } = await get(call.path, call.query, { signal });
+    const { data, meta } = await get(call.path, call.query, more);
     const { totalCount, offset, limit } = meta.pagination || { totalCount: data.length, offset: 0, limit: data.length };
     return { rows: data.map((/** @type {any} */ r) => dressed(of, r)), total: totalCount, offset, limit, fields: meta.filterableFields || [] };
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 404 || !of.own || noOwn.has(of.key)) throw error;
     noOwn.add(of.key);
-    return listRows(of, wanted, signal);
+    return listRows(of, wanted, more);
   }
 }
 

@@ -21,7 +21,7 @@ export function watchHealth(fn) {
 /** Ask again. @param {any} [overview] its answer, when somebody has it already */
 export async function look(overview) {
   try {
-    const [seen, checks] = await Promise.all([overview === undefined ? maybe(`${OWN}/overview`).then((a) => a?.data) : overview, maybe(`${OWN}/checks`)]);
+    const [seen, checks] = await Promise.all([overview === undefined ? maybe(`${OWN}/overview`, {}, { quiet: true }).then((a) => a?.data) : overview, maybe(`${OWN}/checks`, {}, { quiet: true })]);
     held = seen || checks ? [...(seen?.attention || []).map(ofAttention), ...(checks ? ofChecks(checks.data) : [])] : null;
   } catch {
     return;

@@ -56,7 +56,7 @@ export function listView(page) {
     place.setAttribute("aria-busy", "true");
     const slow = setTimeout(() => !table && show(place, bones(8)), 0);
     try {
-      const found = await listRows(of, { ...wanted, filter: box.filter() }, running.signal);
+      const found = await listRows(of, { ...wanted, filter: box.filter() }, { signal: running.signal });
       if (page.isOpen) draw(found);
     } catch (error) {
       if (page.isOpen) fail(error);
@@ -149,7 +149,7 @@ export function listView(page) {
   /** Look again without disturbing: rows change in place, new ones wait behind a pill. */
   const refresh = debounced(400, async () => {
     if (!page.isOpen || place.getAttribute("aria-busy") === "true" || document.hidden) return;
-    const found = await listRows(of, { ...wanted, filter: box.filter() }, running.signal).catch(() => null);
+    const found = await listRows(of, { ...wanted, filter: box.filter() }, { signal: running.signal, quiet: true }).catch(() => null);
     if (!found || !page.isOpen) return;
     if (!table) return found.rows.length ? draw(found) : undefined;
     const held = new Set(table.rows().map((r) => r.id));

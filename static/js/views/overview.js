@@ -20,22 +20,22 @@ export function overviewView(page) {
   const attempts = h("div", {});
   const changes = h("div", {});
 
-  async function load() {
+  async function load(quiet = false) {
     try {
-      const found = (await maybe(`${OWN}/overview`))?.data ?? null;
+      const found = (await maybe(`${OWN}/overview`, {}, { quiet }))?.data ?? null;
       if (!page.isOpen) return;
       show(counts, found ? funnel(found) : await plainFunnel());
       show(strip, expiry(found));
       look(found);
     } catch (error) {
-      if (page.isOpen) show(counts, failed(error, load, "The overview could not be loaded"));
+      if (page.isOpen && !quiet) show(counts, failed(error, () => load(), "The overview could not be loaded"));
     }
   }
   const loadAttempts = () => fill(attempts, "attempts", attemptLine, "Attempts to enroll, to renew or to sign in stand here, with the reason when one was refused.");
   const loadChanges = () => fill(changes, "audit", changeLine, "What administrators change stands here, with who did it.");
 
   watchHealth((found) => page.isOpen && show(attention, findings(found)));
-  const again = debounced(800, () => page.isOpen && (load(), loadAttempts(), loadChanges()));
+  const again = debounced(800, () => page.isOpen && (load(true), loadAttempts(), loadChanges()));
   page.onLeave(listen(again));
   show(counts, h("div", { class: "funnel bones-like" }));
   load();
@@ -152,14 +152,14 @@ function findings(found) {
 
 /** @param {HTMLElement} place @param {string} key @param {(row: any) => HTMLElement} line @param {string} about */
 async function fill(place, key, line, about) {
-  const load = () => maybe(`${OWN}/${key}`, { filter: "sort by createdAt desc", limit: 8 });
+  const load = (quiet = false) => maybe(`${OWN}/${key}`, { filter: "sort by createdAt desc", limit: 8 }, { quiet });
   const draw = (/** @type {any} */ found) => {
     if (!found) return empty("activity", "No log here", "This controller keeps none.");
     if (!found.data.length) return h("p", { class: "soft" }, about);
     return h("ol", { class: "log small" }, found.data.map(line));
   };
   if (!place.childElementCount) return show(place, pending(load, draw, { lines: 5 }));
-  const found = await load().catch(() => undefined);
+  const found = await load(true).catch(() => undefined);
   if (found !== undefined) show(place, draw(found));
 }
 
