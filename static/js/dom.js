@@ -1,6 +1,6 @@
 /**
  * Making elements. Text becomes text nodes and nothing is ever parsed as HTML, so that a hostile name is only a name.
- * @typedef {Node | string | number | boolean | null | undefined | Child[]} Child
+ * @typedef {Node | string | number | boolean | null | undefined | any[]} Child
  */
 
 const AS_ATTRIBUTES = new Set(["for", "list", "form", "role", "popover", "colspan", "part", "inputmode", "is"]);

@@ -117,6 +117,7 @@ class Parser {
     while (this.accept("and"));
   }
 
+  /** @returns {void} */
   unary() {
     if (this.accept("not")) return this.unary();
     if (this.accept("(")) {

@@ -29,7 +29,7 @@ function keep(session) {
   for (const watcher of watchers) watcher(session);
 }
 
-tabs.onmessage = ({ data }) => {
+tabs.onmessage = (/** @type {MessageEvent} */ { data }) => {
   if (data.ask && current) tabs.postMessage({ session: current });
   if (data.session && (!current || current.identity.id === data.session.identity.id)) keep(data.session);
   if (data.ended && current) keep(null);

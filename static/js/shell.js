@@ -77,7 +77,7 @@ function topBar() {
     show(line, stateMark(mark, words));
     line.title = title;
   });
-  const search = h("button", { type: "button", class: "search-button", "aria-label": "Do or find", onclick: openPalette }, icon("search"), h("span", {}, "Do or find"), h("kbd", {}, "Ctrl K"));
+  const search = h("button", { type: "button", class: "search-button", onclick: openPalette }, icon("search"), h("span", {}, "Do or find"), h("kbd", { "aria-hidden": "true" }, "Ctrl K"));
   return h("header", { class: "top" }, h("span", { class: "only-small" }, brand()), h("span", { class: "host", title: location.host }, location.host), health, line, h("span", { class: "gap" }), search, primary("in-bar"), bell(), themeMenu(), account());
 }
 

@@ -26,7 +26,7 @@ export function remember(key, value) {
 
 /** The views somebody saved for an entity. @param {string} entity @returns {SavedView[]} */
 export function savedViews(entity) {
-  const found = recall(`views.${entity}`, []);
+  const found = recall(`views.${entity}`, /** @type {any[]} */ ([]));
   return Array.isArray(found) ? found.filter((v) => v && typeof v.name === "string" && typeof v.query === "string") : [];
 }
 

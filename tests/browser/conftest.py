@@ -1,4 +1,4 @@
-"""A browser, a controller that looks like somebody's network, and pages that fail the test when anything goes wrong on them."""
+"""A browser, a controller that looks like somebody's network, and pages that fail a test when anything goes wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network that looks like somebody's: devices in all states, services, policies, authorities, and names that are attacks."""
+"""A network that looks like somebody's: devices in all states, services, policies, authorities, hostile names."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def _devices(controller: Controller, api: Api, folder: Path, demo: Demo, devices
             api.post(f"/identities/{key}/disable", {"durationMinutes": 0}).ok()
     for name in HOSTILE:
         _add(api, demo, "identities", {"name": name, "type": "Device", "isAdmin": False, "enrollment": {"ott": True}})
-    api.patch(f"/identities/{demo.first('identities')}", {"name": "box-0001", "tags": {"rack": "R1", "note": HOSTILE[0]}})
+    api.patch(
+        f"/identities/{demo.first('identities')}", {"name": "box-0001", "tags": {"rack": "R1", "note": HOSTILE[0]}}
+    )
 
 
 def _routers(api: Api, demo: Demo) -> None:

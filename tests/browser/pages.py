@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 # Chromium reports every answer from 400 on as an error of the page. What a test provokes is named in `allowed`.
 _FAILED_ANSWER = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 # Not every controller has these; the console asks for them and does without.
 _OPTIONAL = re.compile(r"/zitilite/v1/")
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 class Watched:
@@ -52,7 +53,10 @@ def sign_in(page: Page, user: str, password: str) -> None:
 def go(page: Page, path: str) -> None:
     """Go to a page of the console, as a link does, and wait until nothing on it is loading any more."""
     old = page.locator("#main > .page").element_handle()
-    page.evaluate("(path) => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }", f"/console{path}")
+    page.evaluate(
+        "(path) => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }",
+        f"/console{path}",
+    )
     page.wait_for_function("(old) => !old.isConnected", arg=old)
     settled(page)
 

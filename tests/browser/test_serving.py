@@ -15,7 +15,7 @@ ASSET = re.compile(r'(?:href|src)="(/static/([0-9a-f]{16})/([^"]+))"')
 
 @pytest.fixture
 def index(api: Api, controller: Controller) -> str:
-    return page(api, controller, "/console/overview").text
+    return str(page(api, controller, "/console/overview").text)
 
 
 def page(api: Api, controller: Controller, path: str, **headers: str):
@@ -81,7 +81,9 @@ def test_all_modules_of_the_first_view_are_named_at_once(visit, controller: Cont
     """No module waits for another to be read: each static import of the entry stands in the page."""
     named = {name for _, _, name in ASSET.findall(index)}
     page = visit(controller, signed_in=False)
-    loaded = page.evaluate("performance.getEntriesByType('resource').map((e) => e.name).filter((n) => n.endsWith('.js'))")
+    loaded = page.evaluate(
+        "performance.getEntriesByType('resource').map((e) => e.name).filter((n) => n.endsWith('.js'))"
+    )
     assert {re.sub(r"^.*/static/\w+/", "", url) for url in loaded} <= named
 
 

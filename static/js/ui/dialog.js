@@ -17,7 +17,7 @@ export function openDialog({ title, body, kind = "", bare = false }) {
     let result;
     const id = uid("dialog");
     const dialog = h("dialog", { class: `dialog ${kind}`, "aria-labelledby": bare ? undefined : id, "aria-label": bare ? title : undefined });
-    const close = (/** @type {T | undefined} */ value) => {
+    const close = (/** @type {T} */ value = /** @type {any} */ (undefined)) => {
       result = value;
       dialog.close();
     };

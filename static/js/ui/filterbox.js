@@ -37,7 +37,7 @@ export function filterBox({ of, value, apply }) {
   const chipList = h("div", { class: "filter-chips" });
   const clear = h("button", { type: "button", class: "quiet icon-only", "aria-label": "Clear the filter", hidden: true, onclick: () => (set(""), commit(), input.focus()) }, icon("close"));
   const popup = suggest(input, { label: "Completions", get: () => completions(of, fields, input.value, input.selectionStart ?? 0), pick });
-  const build = h("button", { type: "button", class: "quiet", onclick: builder }, icon("plus"), h("span", { class: "wide-only" }, "Condition"));
+  const build = h("button", { type: "button", class: "quiet", "aria-label": "Add a condition", onclick: builder }, icon("plus"), h("span", { class: "wide-only" }, "Condition"));
 
   input.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Enter") (popup.close(), commit());

@@ -163,7 +163,7 @@ function line(f, value, changed) {
   const target = made.focusOn || made.element;
   target.setAttribute("aria-describedby", `${id}-hint ${id}-note`);
   if (f.required && f.kind !== "switch") target.setAttribute("aria-required", "true");
-  const label = h("label", { for: id }, f.label, f.required && !["switch", "choice"].includes(f.kind) ? h("span", { class: "needed", title: "needed" }, "*") : null);
+  const label = h("label", { for: id }, f.label, f.required && !["switch", "choice"].includes(f.kind) ? h("span", { class: "needed" }) : null);
   const hint = h("div", { id: `${id}-hint`, class: "field-hint" }, f.hint || "");
   const inner = f.kind === "switch" ? [h("div", { class: "switch-line" }, made.element, label), hint, note] : [label, made.element, hint, note];
   return { f, made, note, line: h("div", { class: `field${made.wide ? " wide" : ""}` }, inner) };

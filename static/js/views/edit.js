@@ -28,7 +28,7 @@ export async function editView(page) {
     try {
       const { row, etag } = id ? await getRow(of, id) : { row: null, etag: "" };
       if (page.isOpen) show(place, draw(page, of, row, etag));
-      place.querySelector("input, select, textarea")?.focus();
+      requestAnimationFrame(() => place.querySelector("input, select, textarea")?.focus());
     } catch (error) {
       show(place, failed(error, load, `This ${of.one} could not be loaded`));
     }

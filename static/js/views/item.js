@@ -96,11 +96,18 @@ function about(of, row) {
   if ("roleAttributes" in row) pairs.push(["Attributes", attributes(row.roleAttributes, (a) => href(`/${of.key}`, { filter: `anyOf(roleAttributes) = ${JSON.stringify(a)}` }))]);
   if (row.validUntil) pairs.push(["Valid until", cell(of, { name: "validUntil", label: "", kind: "until" }, row)]);
   for (const [key, value] of Object.entries(row)) {
-    if (HIDDEN.has(key) || key.endsWith("Display") || key.endsWith("ExpiresAt") || (value === null && key !== "lastSeenAt")) continue;
+    if (HIDDEN.has(key) || key.endsWith("Display") || key.endsWith("ExpiresAt") || isNothing(of, key, value)) continue;
     pairs.push([label(of, key), drawn(of, key, value, row)]);
   }
   pairs.push(["Created", time(row.createdAt)], ["Changed", time(row.updatedAt)]);
   return facts(pairs);
+}
+
+/** Whether there is nothing to show: empty, or a "no" that nobody would ask for. @param {Entity} of @param {string} key @param {any} value */
+function isNothing(of, key, value) {
+  if (key === "lastSeenAt") return false;
+  if (value === false) return ![...of.fields, ...of.columns].some((f) => f.name === key && !(/** @type {any} */ (f).more));
+  return value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
 /** @param {Entity} of @param {string} key @param {any} value @param {any} row @returns {import("../dom.js").Child} */

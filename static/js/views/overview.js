@@ -135,7 +135,7 @@ function nextOnes(o) {
     const left = (Date.parse(e.expiresAt) - Date.now()) / 1000;
     const target = { identity: `/identities/${e.id}`, router: `/edge-routers/${e.id}`, ca: `/cas/${e.id}` }[/** @type {"ca"} */ (e.kind)];
     const label = [words[e.kind] && `${words[e.kind]} `, h("bdi", {}, e.kind === "server" || e.kind === "root" || e.kind === "intermediate" ? "" : e.name)];
-    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), target ? h("a", { href: href(target), title: e.name }, label) : h("span", { title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? `ended ${span(-left)} ago` : span(left))));
+    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), target ? h("a", { href: href(target), title: e.name }, label) : h("span", { title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? (e.what === "token" ? "ended" : `ended ${span(-left)} ago`) : span(left))));
   }));
 }
 
