@@ -77,6 +77,8 @@ const NAME_FIELD = { name: "name", label: "Name", kind: "text", required: true }
 const TAGS = { name: "tags", label: "Tags", kind: "tags", more: true, hint: "For your own notes. Nothing in the network looks at them." };
 const SEMANTIC = { name: "semantic", label: "Who is meant", kind: "choice", value: "AnyOf", required: true, options: [["AnyOf", "any of the roles is enough"], ["AllOf", "all of the roles are needed"]] };
 export const ENROLLMENT_STATES = ["none", "pending", "tokenExpired", "enrolled", "expiring", "expired", "disabled"];
+/** @type {Record<string, string>} */
+const METHODS = { ott: "with a one-time token", ottca: "with a token and a certificate", updb: "with a password", erott: "as an edge router", trott: "as a transit router" };
 const OS = ["Windows", "WindowsServer", "Android", "iOS", "Linux", "macOS"];
 const PERMISSIONS = ["auth-policy", "ca", "config", "config-type", "edge-router-policy", "enrollment", "external-jwt-signer", "identity", "ops", "posture-check", "router", "service", "service-edge-router-policy", "service-policy", "terminator"];
 
@@ -298,9 +300,8 @@ const ENROLLMENTS = [
     columns: [
       { ...NAME, name: "identity", label: "For", from: (r) => r.identity?.name || r.edgeRouter?.name || r.transitRouter?.name || r.username || r.id, sort: false },
       { name: "expiresAt", label: "State", kind: "state", from: (r) => (Date.parse(r.expiresAt) > Date.now() ? "pending" : "tokenExpired"), sort: false },
-      { name: "method", label: "Method", sort: false },
+      { name: "method", label: "Joins", sort: false, from: (r) => METHODS[r.method] || r.method },
       { name: "expires", label: "Ends", kind: "time", from: (r) => r.expiresAt, sort: false },
-      { ...CREATED, sort: "createdAt" },
     ],
     fields: [],
   },
@@ -708,7 +709,7 @@ const SETTINGS = [
 ];
 
 /** @type {Entity[]} */
-export const ENTITIES = [...DEVICES, ...AUTHORITIES, ...ENROLLMENTS, ...ACCESS, ...SIGN_IN, ...ACTIVITY, ...SETTINGS].map((row) => /** @type {Entity} */ ({ base: MANAGEMENT, path: row.key, verbs: "lgcud", links: [], actions: [], views: [], panels: [], ...row }));
+export const ENTITIES = [...DEVICES, ...AUTHORITIES, ...ENROLLMENTS, ...ACCESS, ...SIGN_IN, ...ACTIVITY, ...SETTINGS].map((row) => /** @type {Entity} */ ({ base: MANAGEMENT, path: row.key, verbs: "lgcud", links: [], actions: [], views: [], panels: [], sort: row.columns?.includes(NAME) ? "name" : "", ...row }));
 
 const BY_KEY = new Map(ENTITIES.map((e) => [e.key, e]));
 

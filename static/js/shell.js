@@ -169,14 +169,14 @@ export function line(isUp) {
   if (isUp === !isDown) return;
   isDown = !isUp;
   banner.hidden = isUp;
-  if (isUp) return open_();
+  if (isUp) return takeUp();
   const retry = h("button", { type: "button", onclick: () => probe() }, "Try now");
   show(banner, icon("warning"), h("span", {}, h("b", {}, "The controller cannot be reached."), " What you see may be old. Trying again by itself."), retry);
   wait(2000);
 }
 
 /** Back again: what failed is loaded anew, but a form that is being filled in stays. */
-function open_() {
+function takeUp() {
   const page = currentPage();
   if (page && !page.isDirty()) open();
 }

@@ -16,6 +16,9 @@ const DAY = 86_400_000;
 /** A time of the language, so many days from now. @param {number} days */
 export const inDays = (days) => `datetime(${new Date(Date.now() + days * DAY).toISOString().replace(/\.\d+Z$/, "Z")})`;
 
+/** A property in words. @param {string} field */
+const words = (field) => field.replace(/([A-Z])/g, " $1").toLowerCase();
+
 /** What kind of values a property has, as far as its name tells. @param {string} field @returns {"time" | "bool" | "set" | "text"} */
 export function kindOf(field) {
   if (TIMES.test(field)) return "time";
@@ -32,7 +35,7 @@ export function filterBox({ of, value, apply }) {
   /** @type {string[]} */
   let fields = [];
   const id = uid("filter");
-  const input = h("input", { id, type: "text", class: "mono", value, dir: "ltr", placeholder: `a ${of.search && of.search !== "name" ? of.search : "name"}, or a filter`, "aria-label": `Filter ${of.many}`, "aria-describedby": `${id}-error`, enterkeyhint: "search" });
+  const input = h("input", { id, type: "text", class: "mono", value, dir: "ltr", placeholder: `${/^[aeiou]/.test(of.search || "") ? "an" : "a"} ${words(of.search || "name")}, or a filter`, "aria-label": `Filter ${of.many}`, "aria-describedby": `${id}-error`, enterkeyhint: "search" });
   const error = h("div", { id: `${id}-error`, class: "filter-error", role: "status" });
   const chipList = h("div", { class: "filter-chips" });
   const clear = h("button", { type: "button", class: "quiet icon-only", "aria-label": "Clear the filter", hidden: true, onclick: () => (set(""), commit(), input.focus()) }, icon("close"));

@@ -87,7 +87,10 @@ export function facts(pairs) {
  * @param {{label: string, href: string, current?: boolean, count?: number}[]} items @param {string} label
  */
 export function tabs(items, label) {
-  return h("nav", { class: "tabs", "aria-label": label }, items.map((t) => h("a", { href: t.href, "aria-current": t.current ? "page" : undefined }, t.label, t.count === undefined ? null : h("span", { class: "count" }, String(t.count)))));
+  const bar = h("nav", { class: "tabs", "aria-label": label }, items.map((t) => h("a", { href: t.href, "aria-current": t.current ? "page" : undefined }, t.label, t.count === undefined ? null : h("span", { class: "count" }, String(t.count)))));
+  const current = bar.querySelector("[aria-current]");
+  if (current) requestAnimationFrame(() => (bar.scrollLeft = current.offsetLeft - bar.offsetLeft - 24));
+  return bar;
 }
 
 /**

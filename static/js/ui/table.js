@@ -36,7 +36,7 @@ export function rowTable({ of, sort, onSort, selected, onSelect = () => {}, menu
     const [by, direction] = sort.split(" ");
     const isSorted = Boolean(key) && key === by;
     const aria = isSorted ? (direction === "desc" ? "descending" : "ascending") : undefined;
-    const inner = key ? h("button", { type: "button", onclick: () => onSort(isSorted && direction !== "desc" ? `${key} desc` : isSorted ? "" : String(key)) }, c.label, isSorted ? icon(direction === "desc" ? "down" : "up") : null) : c.label;
+    const inner = key ? h("button", { type: "button", onclick: () => onSort(isSorted && direction !== "desc" ? `${key} desc` : String(key)) }, c.label, isSorted ? icon(direction === "desc" ? "down" : "up") : null) : c.label;
     return h("th", { scope: "col", role: "columnheader", "aria-sort": aria, class: `k-${c.kind || "text"}${c.wide ? " wide" : ""}` }, inner);
   }
   /** @param {any} row @param {number} index */

@@ -84,7 +84,7 @@ function draw(page, of, row, etag) {
     const now = await getRow(of, row.id);
     const theirs = valuesOf(of, now.row);
     const who = await lastChange(of, row.id);
-    const chosen = await askMerge(before, mine, theirs, who);
+    const chosen = await askMerge(of, before, mine, theirs, who);
     if (!chosen) return;
     before = theirs;
     etag = now.etag;
@@ -167,10 +167,10 @@ const labelOf = (of, name) => of.fields.find((f) => f.name === name)?.label || n
 
 /**
  * Both changed it: what only one changed is taken, the rest is asked.
- * @param {any} before @param {any} mine @param {any} theirs @param {{by: string, at: string} | null} who
+ * @param {Entity} of @param {any} before @param {any} mine @param {any} theirs @param {{by: string, at: string} | null} who
  * @returns {Promise<any>} the properties to save on top of theirs
  */
-function askMerge(before, mine, theirs, who) {
+function askMerge(of, before, mine, theirs, who) {
   const names = Object.keys(mine);
   const both = names.filter((n) => !same(before[n], theirs[n]) && !same(mine[n], theirs[n]));
   const free = Object.fromEntries(names.filter((n) => !both.includes(n)).map((n) => [n, mine[n]]));
@@ -180,7 +180,7 @@ function askMerge(before, mine, theirs, who) {
     body: (close) => {
       const rows = both.map((n) => {
         const option = (/** @type {string} */ value, /** @type {string} */ words, /** @type {any} */ content) => h("label", { class: "choice" }, h("input", { type: "radio", name: n, value, checked: value === "mine" }), h("span", {}, h("b", {}, words), h("span", { class: "value", dir: "auto" }, text(content))));
-        return h("fieldset", {}, h("legend", {}, n), option("mine", "Mine", mine[n]), option("theirs", "Theirs", theirs[n]));
+        return h("fieldset", {}, h("legend", {}, labelOf(of, n)), option("mine", "Mine", mine[n]), option("theirs", "Theirs", theirs[n]));
       });
       const rest = Object.keys(free).filter((n) => !same(free[n], theirs[n]));
       const submit = (/** @type {any} */ event) => {
@@ -188,7 +188,7 @@ function askMerge(before, mine, theirs, who) {
         const data = new FormData(event.target);
         close({ ...free, ...Object.fromEntries(both.filter((n) => data.get(n) === "mine").map((n) => [n, mine[n]])) });
       };
-      return h("form", { class: "stack", onsubmit: submit }, h("p", {}, whose, " ", both.length ? "Choose whose values to keep." : "Your changes are about other properties, so both can be kept."), rows, rest.length ? h("p", { class: "soft" }, `Kept as yours, because only you changed them: ${rest.join(", ")}.`) : null, h("footer", { class: "actions" }, h("button", { type: "button", onclick: () => close() }, "Back to the form"), h("button", { class: "primary" }, "Save the merged")));
+      return h("form", { class: "stack", onsubmit: submit }, h("p", {}, whose, " ", both.length ? "Choose whose values to keep." : "Your changes are about other properties, so both can be kept."), rows, rest.length ? h("p", { class: "soft" }, `Kept as yours, because only you changed them: ${rest.map((n) => labelOf(of, n)).join(", ")}.`) : null, h("footer", { class: "actions" }, h("button", { type: "button", onclick: () => close() }, "Back to the form"), h("button", { class: "primary" }, "Save the merged")));
     },
   });
 }

@@ -19,7 +19,7 @@ import { attributes, bones, card, empty, facts, failed, link, pageHead, pending,
 import { cell, plain, reference, roleChips } from "../ui/values.js";
 
 /** Shown elsewhere on the page, or of no use to a person. */
-const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken"]);
+const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken", "postureQueries"]);
 
 /** @param {import("../router.js").Page} page */
 export function itemView(page) {
@@ -106,6 +106,7 @@ function about(of, row) {
 /** Whether there is nothing to show: empty, or a "no" that nobody would ask for. @param {Entity} of @param {string} key @param {any} value */
 function isNothing(of, key, value) {
   if (key === "lastSeenAt") return false;
+  if (of.links?.some((l) => l.path === key)) return true;
   if (value === false) return ![...of.fields, ...of.columns].some((f) => f.name === key && !(/** @type {any} */ (f).more));
   return value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
 }

@@ -193,12 +193,12 @@ function readAddress(page, of) {
   return { filter: page.query.get("filter") || "", sort: page.query.get("sort") ?? (of.sort || ""), limit: Math.min(500, number("limit", usualSize())), offset: number("offset", 0) };
 }
 
-/** @param {import("../router.js").Page} page @param {Entity} of @param {{filter: string, sort: string}} wanted @param {(query: string) => void} show_ @returns {import("../ui/menu.js").Item[]} */
-function viewItems(page, of, wanted, show_) {
-  const given = (of.views || []).map((v) => ({ label: v.name, icon: "filter", run: () => show_(new URLSearchParams({ filter: v.filter.replace("{in30days}", inDays(30)), ...(v.sort ? { sort: v.sort } : {}) }).toString()) }));
-  const own = savedViews(of.key).map((v) => ({ label: v.name, icon: "star", run: () => show_(v.query) }));
+/** @param {import("../router.js").Page} page @param {Entity} of @param {{filter: string, sort: string}} wanted @param {(query: string) => void} visit @returns {import("../ui/menu.js").Item[]} */
+function viewItems(page, of, wanted, visit) {
+  const given = (of.views || []).map((v) => ({ label: v.name, icon: "filter", run: () => visit(new URLSearchParams({ filter: v.filter.replace("{in30days}", inDays(30)), ...(v.sort ? { sort: v.sort } : {}) }).toString()) }));
+  const own = savedViews(of.key).map((v) => ({ label: v.name, icon: "star", run: () => visit(v.query) }));
   return [
-    { label: `All ${of.many}`, icon: of.icon, run: () => show_("") },
+    { label: `All ${of.many}`, icon: of.icon, run: () => visit("") },
     ...given,
     ...own,
     { label: "Save this view …", icon: "plus", run: () => keepView(of, page) },
