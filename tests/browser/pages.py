@@ -12,6 +12,7 @@ _FAILED_ANSWER = re.compile(r"Failed to load resource: the server responded with
 # Not every controller has these; the console asks for them and does without.
 _OPTIONAL = re.compile(r"/zitilite/v1/")
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+TABLET: ViewportSize = {"width": 768, "height": 1024}
 PHONE: ViewportSize = {"width": 360, "height": 740}
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.pages import DESKTOP, PHONE, Watched, go, settled, sign_in
+from tests.browser.pages import DESKTOP, PHONE, TABLET, Watched, go, settled, sign_in
 from tests.controllers import ROOT
 
 ENTITY_KEYS = re.findall(r'^    key: "([\w-]+)"', (ROOT / "static/js/entities.js").read_text(), re.MULTILINE)
@@ -86,3 +86,15 @@ def serious(page: Page, source: str) -> list[str]:
     session.detach()
     assert "exceptionDetails" not in answer, answer
     return [str(found) for found in json.loads(answer["result"]["value"]) if found[0] in SERIOUS]
+
+
+def test_nothing_sticks_out_between_desk_and_phone(visit, network, made):
+    page = visit(network, "/overview", viewport=TABLET)
+    settled(page)
+    problems = []
+    for width in (768, 901, 1024):
+        page.set_viewport_size({"width": width, "height": 800})
+        for path in ("/overview", "/identities", "/service-policies", "/certificates", "/cas"):
+            go(page, path)
+            problems += [f"{width} {path}: {found}" for found in [too_wide(page)] if found]
+    assert not problems, "\n".join(problems)

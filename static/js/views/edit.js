@@ -150,7 +150,11 @@ function changesOf(of, before, after) {
 }
 
 /** @param {any} value */
-const text = (value) => (value === undefined || value === null || value === "" ? "–" : typeof value === "string" ? value : JSON.stringify(value, null, 1));
+function text(value) {
+  if (value === undefined || value === null || value === "" || (Array.isArray(value) && !value.length)) return "–";
+  if (Array.isArray(value) && value.every((v) => typeof v === "string")) return value.join(", ");
+  return typeof value === "string" ? value : JSON.stringify(value, null, 1);
+}
 
 /** @param {Entity} of @param {any} row @param {{name: string, before: any, after: any}[]} found @returns {Promise<boolean>} */
 async function confirmDifference(of, row, found) {
