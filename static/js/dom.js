@@ -1,28 +1,76 @@
 /**
- * Make an element. Properties are set as properties, text becomes text nodes: nothing is ever parsed as HTML.
+ * Making elements. Text becomes text nodes and nothing is ever parsed as HTML, so that a hostile name is only a name.
+ * @typedef {Node | string | number | boolean | null | undefined | any[]} Child
+ */
+
+const AS_ATTRIBUTES = new Set(["for", "list", "form", "role", "popover", "colspan", "part", "inputmode", "is"]);
+
+/**
+ * Make an element.
  * @param {string} tag
- * @param {Record<string, unknown>} props names starting with "on" are listeners, "data" is a map of data attributes
- * @param {...(Node | string | number | null | undefined)} children
- * @returns {HTMLElement}
+ * @param {Record<string, any>} [props] names starting with "on" are listeners, "data" is a map of data attributes, "class" a class
+ *   name; null, undefined and false are left out; what the element has as a property is set as one
+ * @param {...Child} children null, undefined and booleans are left out
+ * @returns {any} typed loosely: callers know what they asked for
  */
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
-    else if (name === "data") Object.assign(element.dataset, value);
-    else if (name === "for") element.setAttribute("for", String(value));
-    else if (name in element) /** @type {any} */ (element)[name] = value;
-    else element.setAttribute(name, String(value));
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : String(child))));
+  for (const [name, value] of Object.entries(props)) set(element, name, value);
+  element.append(...nodes(children));
   return element;
 }
 
+/** @param {any} element @param {string} name @param {any} value */
+function set(element, name, value) {
+  if (value === null || value === undefined || value === false) return;
+  if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+  else if (name === "data") Object.assign(element.dataset, value);
+  else if (name === "class") element.className = value;
+  else if (!name.includes("-") && !AS_ATTRIBUTES.has(name) && name in element) element[name] = value;
+  else element.setAttribute(name, value === true ? "" : String(value));
+}
+
+/** @param {Child[]} children @returns {(Node | string)[]} */
+export function nodes(children) {
+  return children.flat(Infinity).filter((c) => c !== null && c !== undefined && typeof c !== "boolean").map((c) => (c instanceof Node ? c : String(c)));
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
 /**
- * Put new children in place of the old ones.
- * @param {Element} parent
- * @param {...Node} children
+ * Make an SVG element; all props are attributes.
+ * @param {string} tag @param {Record<string, any>} [props] @param {...Child} children
  */
+export function svg(tag, props = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(props)) if (value !== null && value !== undefined && value !== false) element.setAttribute(name, String(value));
+  element.append(...nodes(children));
+  return element;
+}
+
+/** Put new children in place of the old ones. @param {Element} parent @param {...Child} children */
 export function show(parent, ...children) {
-  parent.replaceChildren(...children);
+  parent.replaceChildren(...nodes(children));
+}
+
+/** A name that came from somebody: isolated, so that right-to-left marks in it stop at its end. @param {unknown} text @param {string} [className] */
+export function name(text, className = "name") {
+  return h("bdi", { class: className, title: String(text) }, String(text));
+}
+
+let last = 0;
+/** An id for ARIA references. @param {string} [word] */
+export function uid(word = "u") {
+  last += 1;
+  return `${word}-${last}`;
+}
+
+/** Wait so long before calling, and only for the last of several calls. @template {any[]} A @param {number} ms @param {(...args: A) => void} fn */
+export function debounced(ms, fn) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  return /** @param {A} args */ (...args) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => fn(...args), ms);
+  };
 }

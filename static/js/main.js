@@ -1,23 +1,47 @@
-import { forget, logout } from "./api.js";
-import { h, show } from "./dom.js";
-import { identitiesView } from "./views/identities.js";
-import { loginView } from "./views/login.js";
+/** Where it begins: sign in, build the frame, show the page of the address. */
+import "./pages.js";
+import { connect } from "./api.js";
+import { show } from "./dom.js";
+import { startKeys } from "./keys.js";
+import { startLive, stopLive } from "./live.js";
+import { href, open, start } from "./router.js";
+import { fromOtherTab, session, watchSession } from "./session.js";
+import { confirmLeave, line, shell, showPage } from "./shell.js";
+import { installToasts } from "./ui/toast.js";
+import { askAgain, loginView } from "./views/login.js";
 
-const main = /** @type {HTMLElement} */ (document.getElementById("main"));
-const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
+const app = /** @type {HTMLElement} */ (document.getElementById("app"));
+let isShown = false;
+/** @type {Promise<boolean> | null} */
+let asking = null;
 
-/** @param {string} [reason] */
-function start(reason) {
-  forget();
-  show(nav);
-  show(main, loginView(signedIn, reason));
+/** Several calls may find the session ended at once; it is asked for once. */
+function askOnce() {
+  asking = asking || askAgain().finally(() => (asking = null));
+  return asking;
 }
 
-/** @param {any} session */
-function signedIn(session) {
-  const leave = h("button", { type: "button", onclick: () => logout().catch(() => {}).then(() => start()) }, "Sign out");
-  show(nav, h("span", {}, session.identity.name), leave);
-  show(main, identitiesView(() => start("Your session ended. Sign in again.")));
+async function enter() {
+  if (isShown) return;
+  isShown = true;
+  if (location.pathname === "/" || location.pathname === "/console") history.replaceState({}, "", href("/overview"));
+  show(app, shell());
+  await open();
+  startLive();
 }
 
-start();
+function leave() {
+  if (!isShown && app.querySelector("form")) return;
+  stopLive();
+  document.querySelectorAll("dialog").forEach((d) => d.close());
+  if (isShown) location.assign(href("/overview"));
+  else show(app, loginView(enter));
+}
+
+connect({ askAgain: askOnce, line });
+watchSession((now) => (now ? enter() : leave()));
+start({ show: showPage, confirm: confirmLeave });
+startKeys();
+installToasts(document.body);
+if (session() || (await fromOtherTab())) enter();
+else show(app, loginView(enter));

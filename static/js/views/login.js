@@ -1,38 +1,63 @@
-import { ApiError, login } from "../api.js";
-import { h } from "../dom.js";
+import { ApiError, sendCode, signIn } from "../api.js";
+import { h, show } from "../dom.js";
+import { icon } from "../icons.js";
+import { session } from "../session.js";
+import { openDialog } from "../ui/dialog.js";
 
 /**
- * The form that signs in.
- * @param {(session: any) => void} done
- * @param {string} [reason] why it is shown, when a session ended
+ * The form that signs in, with a second step where a one-time code is asked for.
+ * @param {() => void} done @param {{user?: string}} [known] who it has to be, when a session is taken up again
  */
-export function loginView(done, reason = "") {
-  const note = h("p", { className: reason ? "note warn" : "note", role: "status" }, reason);
-  const user = h("input", { name: "username", autocomplete: "username", required: true, autofocus: true });
-  const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
-  const button = h("button", { className: "primary" }, "Sign in");
-  /** @param {SubmitEvent} event */
-  async function submit(event) {
+function signInForm(done, { user: fixed = "" } = {}) {
+  const note = h("p", { class: "form-note", role: "alert" });
+  const user = h("input", { id: "user", name: "username", autocomplete: "username", required: true, value: fixed, readOnly: Boolean(fixed), autofocus: !fixed });
+  const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true, autofocus: Boolean(fixed) });
+  const codeBox = h("input", { id: "code", name: "code", inputmode: "numeric", autocomplete: "one-time-code" });
+  const codeLine = h("div", { class: "field", hidden: true }, h("label", { for: "code" }, "One-time code"), codeBox);
+  const button = h("button", { class: "primary" }, "Sign in");
+  let isSecond = false;
+
+  async function submit(/** @type {Event} */ event) {
     event.preventDefault();
-    button.setAttribute("disabled", "");
-    note.className = "note";
-    note.textContent = "Signing in …";
+    button.disabled = true;
+    show(note);
     try {
-      done(await login(/** @type {any} */ (user).value, /** @type {any} */ (password).value));
+      if (isSecond) await sendCode(codeBox.value.trim());
+      else if ((await signIn(user.value.trim(), password.value)) === "code") return second();
+      done();
     } catch (error) {
-      note.className = "note error";
-      note.textContent = error instanceof ApiError && error.code === "INVALID_AUTH" ? "The user name or the password is wrong, or the account is locked." : error.message;
-      button.removeAttribute("disabled");
-      password.focus();
+      show(note, reason(error));
+      (isSecond ? codeBox : password).select();
+    } finally {
+      button.disabled = false;
     }
   }
-  return h(
-    "form",
-    { className: "card", onsubmit: submit },
-    h("h2", {}, "Sign in"),
-    h("label", {}, "User name", user),
-    h("label", {}, "Password", password),
-    button,
-    note,
-  );
+  function second() {
+    isSecond = true;
+    codeLine.hidden = false;
+    codeBox.focus();
+  }
+  return h("form", { class: "stack", onsubmit: submit }, h("div", { class: "field" }, h("label", { for: "user" }, "User name"), user), h("div", { class: "field" }, h("label", { for: "password" }, "Password"), password), codeLine, note, button);
+}
+
+/** @param {any} error */
+function reason(error) {
+  if (error instanceof ApiError && error.code === "INVALID_AUTH") return "The user name or the password is wrong, or the account is locked.";
+  return error.message;
+}
+
+/** The page for somebody who is not signed in. @param {() => void} done */
+export function loginView(done) {
+  return h("main", { class: "alone", id: "main" }, h("div", { class: "sign-in" }, h("div", { class: "brand" }, h("img", { src: new URL("../../icon.svg", import.meta.url).pathname, alt: "", width: 32, height: 32 }), h("span", {}, "Zitilite")), h("h1", {}, "Sign in"), signInForm(done), h("p", { class: "soft" }, location.host)));
+}
+
+/** Ask again in place: what was being done goes on afterwards. @returns {Promise<boolean>} whether somebody signed in */
+export async function askAgain() {
+  const held = session();
+  const answer = await openDialog({
+    title: "Your session ended",
+    kind: "narrow",
+    body: (close) => h("div", { class: "stack" }, h("p", { class: "with-icon" }, icon("signin"), "Sign in again to go on. Nothing you typed is lost."), signInForm(() => close(true), { user: held?.user || "" })),
+  });
+  return answer === true;
 }

@@ -1,0 +1,59 @@
+/**
+ * What is done to one item from several pages: delete with its consequences, actions of its row, undo.
+ * @typedef {import("./entities.js").Entity} Entity
+ */
+import { request } from "./api.js";
+import { associated, removeCall, removeRow } from "./data.js";
+import { h } from "./dom.js";
+import { entity, titleOf } from "./entities.js";
+import { confirm } from "./ui/dialog.js";
+import { copyAs } from "./ui/copyas.js";
+import { count, pending } from "./ui/parts.js";
+import { bad, good } from "./ui/toast.js";
+
+/** Ask, say what it takes away, delete. @param {Entity} of @param {any} row @returns {Promise<boolean>} whether it is gone */
+export async function removeItem(of, row) {
+  const title = titleOf(of, row);
+  const body = h("div", { class: "stack tight" }, consequences(of, row), h("p", { class: "soft" }, "This cannot be undone. ", copyAs(() => removeCall(of, row.id), { what: "the deletion" })));
+  if (!(await confirm({ title: `Delete ${title}?`, body, yes: `Delete this ${of.one}`, danger: true }))) return false;
+  try {
+    await removeRow(of, row.id);
+  } catch (error) {
+    bad(error, `Deleting ${title}`);
+    return false;
+  }
+  good(`${title} is deleted`);
+  return true;
+}
+
+/** What goes with it, in numbers. @param {Entity} of @param {any} row */
+export function consequences(of, row) {
+  const asked = (of.links || []).filter((l) => l.loses);
+  if (!asked.length) return h("p", {}, `Nothing else hangs on this ${of.one}.`);
+  return pending(
+    () => Promise.all(asked.map(async (l) => ({ l, total: (await associated(of, row.id, l.path)).total }))),
+    (found) => {
+      const some = found.filter((f) => f.total);
+      if (!some.length) return h("p", {}, `Nothing else hangs on this ${of.one}.`);
+      return h("ul", { class: "consequences" }, some.map(({ l, total }) => h("li", {}, h("b", {}, count(total, entity(l.to).one, entity(l.to).many)), ` ${l.loses}`)));
+    },
+    { lines: 2, what: "What hangs on it could not be found out" },
+  );
+}
+
+/** Do an action of the row. @param {Entity} of @param {import("./entities.js").ItemAction} action @param {any} row @returns {Promise<boolean>} */
+export async function runAction(of, action, row) {
+  const title = titleOf(of, row);
+  if (action.ask) {
+    const body = h("div", { class: "stack tight" }, h("p", {}, action.ask(row)), h("div", {}, copyAs(() => action.call(row), { what: action.label, label: "Copy as …" })));
+    if (!(await confirm({ title: `${action.label} ${title}?`, body, yes: action.label, danger: action.danger }))) return false;
+  }
+  try {
+    await request(action.call(row));
+  } catch (error) {
+    bad(error, `${action.label} ${title}`);
+    return false;
+  }
+  good(`${title} ${action.done}`);
+  return true;
+}

@@ -1,0 +1,20 @@
+/**
+ * All pages. A new page is a row here: its path, the module that is loaded when it is first visited, the name of its view. A view is
+ * a function from a `Page` (router.js) to an element or a promise of one. Paths are tried in this order.
+ */
+import { ENTITIES } from "./entities.js";
+import { addPage, capital, listTitle } from "./places.js";
+
+addPage({ path: "/", place: "overview", view: "overviewView", title: "Overview", load: () => import("./views/overview.js") });
+addPage({ path: "/overview", place: "overview", view: "overviewView", title: "Overview", load: () => import("./views/overview.js") });
+addPage({ path: "/about", place: "settings", label: "About", view: "aboutView", title: "About", load: () => import("./views/about.js") });
+
+// Guided pages stand before the generic ones of the same entity.
+
+for (const e of ENTITIES) {
+  const common = { place: e.place, with: { entity: e } };
+  addPage({ ...common, path: `/${e.key}`, view: "listView", title: listTitle(e), load: () => import("./views/list.js") });
+  if (e.verbs.includes("c")) addPage({ ...common, path: `/${e.key}/new`, view: "editView", title: `New ${e.one}`, load: () => import("./views/edit.js") });
+  addPage({ ...common, path: `/${e.key}/:id`, view: "itemView", title: capital(e.one), load: () => import("./views/item.js") });
+  if (e.verbs.includes("u")) addPage({ ...common, path: `/${e.key}/:id/edit`, view: "editView", title: `Edit ${e.one}`, load: () => import("./views/edit.js") });
+}

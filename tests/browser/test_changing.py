@@ -1,0 +1,160 @@
+"""Changing things: the difference before it is saved, conflicts, errors at their field, JSON, hostile names."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.demo import HOSTILE
+from tests.browser.pages import go, settled, title
+from tests.controllers import Api, Controller
+from tests.flows import unique
+
+
+@pytest.fixture
+def service(api: Api) -> tuple[str, str]:
+    """A service's id and name."""
+    name = unique("service")
+    return api.create("/services", {"name": name, "encryptionRequired": True, "roleAttributes": ["one"]}), name
+
+
+def edit(visit, controller: Controller, service: tuple[str, str]) -> Page:
+    page: Page = visit(controller, f"/services/{service[0]}/edit")
+    expect(page.get_by_label("Name", exact=True)).to_have_value(service[1])
+    return page
+
+
+def add_attribute(page: Page, word: str) -> None:
+    page.get_by_label("Attributes", exact=True).fill(word)
+    page.get_by_label("Attributes", exact=True).press("Enter")
+
+
+def test_what_is_made_is_what_was_filled_in(visit, controller: Controller, api: Api):
+    page = visit(controller, "/service-policies/new")
+    name = unique("policy")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Kind").select_option("Bind")
+    page.get_by_label("Devices", exact=True).fill("lab")
+    page.get_by_label("Devices", exact=True).press("Enter")
+    page.get_by_role("button", name="Create this service policy").click()
+    expect(title(page, name)).to_be_visible()
+    made = api.get("/service-policies", filter=f'name = "{name}"').ok()[0]
+    assert (made["type"], made["semantic"], made["identityRoles"]) == ("Bind", "AnyOf", ["#lab"])
+
+
+def test_the_difference_is_shown_before_it_is_saved_and_can_be_undone(visit, controller: Controller, api: Api, service):
+    page = edit(visit, controller, service)
+    add_attribute(page, "two")
+    page.get_by_role("button", name="Save …").click()
+    dialog = page.get_by_role("dialog", name=f"Save {service[1]}?")
+    expect(dialog.locator("del")).to_have_text("one")
+    expect(dialog.locator("ins")).to_contain_text("two")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.locator(".toast")).to_contain_text("is saved")
+    assert api.detail("/services", service[0])["roleAttributes"] == ["one", "two"]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".toast")).to_contain_text("is as it was")
+    assert api.detail("/services", service[0])["roleAttributes"] == ["one"]
+
+
+def test_who_was_faster_is_not_overwritten(visit, controller: Controller, api: Api, service, watched):
+    watched.allowed.add(412)
+    page = edit(visit, controller, service)
+    api.patch(f"/services/{service[0]}", {"name": service[1] + "-theirs", "terminatorStrategy": "random"}).ok()
+    add_attribute(page, "mine")
+    page.get_by_label("Name", exact=True).fill(service[1] + "-mine")
+    page.get_by_role("button", name="Save …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    dialog = page.get_by_role("dialog", name="Changed by somebody else")
+    expect(dialog.get_by_role("group", name="Name")).to_contain_text(service[1] + "-theirs")
+    expect(dialog).to_contain_text("only you changed them: Attributes")
+    dialog.get_by_role("radio", name="Theirs").check()
+    dialog.get_by_role("button", name="Save the merged").click()
+    expect(title(page, service[1] + "-theirs")).to_be_visible()
+    now = api.detail("/services", service[0])
+    assert (now["name"], now["roleAttributes"], now["terminatorStrategy"]) == (
+        service[1] + "-theirs",
+        ["mine", "one"],
+        "random",
+    )
+
+
+def test_an_error_stands_beside_its_field(visit, controller: Controller, service, watched):
+    watched.allowed.add(400)
+    page = visit(controller, "/services/new")
+    page.get_by_role("button", name="Create this service").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.get_by_label("Name", exact=True).fill(service[1])
+    page.get_by_role("button", name="Create this service").click()
+    note = page.locator(".field", has=page.get_by_label("Name", exact=True)).get_by_role("alert")
+    expect(note).to_contain_text("unique")
+    expect(note).to_contain_text("request id")
+
+
+def test_json_is_edited_with_the_line_that_is_wrong(visit, controller: Controller, api: Api, service):
+    page = edit(visit, controller, service)
+    page.get_by_role("button", name="JSON", exact=True).click()
+    area = page.get_by_label("JSON", exact=True)
+    good = json.loads(area.input_value())
+    area.fill('{\n  "name": "x"\n  "tags": {}\n}')
+    page.get_by_role("button", name="Save …").click()
+    expect(page.locator(".field-note")).to_contain_text("Line 3")
+    area.fill(json.dumps({**good, "tags": {"floor": 3}}))
+    page.get_by_role("button", name="Form", exact=True).click()
+    expect(page.get_by_label("Name of the tag")).to_have_value("floor")
+    page.get_by_role("button", name="Save …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator(".toast")).to_contain_text("is saved")
+    assert api.detail("/services", service[0])["tags"] == {"floor": 3}
+
+
+def test_deleting_says_what_goes_with_it(visit, network: Controller, network_api: Api, made):
+    page = visit(network, f"/services/{made.first('services')}")
+    settled(page)
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    dialog = page.get_by_role("dialog", name="Delete erp?")
+    expect(dialog.locator(".consequences")).to_contain_text("32 devices lose access")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    dialog.get_by_role("button", name="Cancel").click()
+    assert network_api.detail("/services", made.first("services"))["name"] == "erp"
+
+
+def test_a_device_is_disabled_and_enabled(visit, controller: Controller, api: Api):
+    name = unique("device")
+    key = api.create("/identities", {"name": name, "type": "Device", "isAdmin": False})
+    page = visit(controller, f"/identities/{key}")
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Disable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(page.locator(".page-title .state")).to_have_text("disabled")
+    assert api.detail("/identities", key)["disabled"] is True
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_a_hostile_name_is_only_a_name(visit, network: Controller, made, number: int):
+    """In the list, on its page, in the palette, in questions, in messages."""
+    name = HOSTILE[number]
+    key = made.ids["identities"][number - len(HOSTILE)]
+    page = visit(network, f"/identities/{key}")
+    expect(title(page, name)).to_be_visible()
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_contain_text(name)
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Disable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(page.locator(".toast")).to_contain_text(name)
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Enable").click()
+    go(page, "/identities?limit=100")
+    expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
+    page.keyboard.press("Control+K")
+    page.get_by_label("Do or find").last.fill(name[:20])
+    expect(page.get_by_role("option").filter(has_text=name)).to_be_visible()
+    assert page.locator("main img, main script").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -1,0 +1,253 @@
+"""Lists: the filter box, sorting, paging, selection, live changes, speed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.demo import HOSTILE
+from tests.browser.pages import go, settled, title
+from tests.controllers import Api, Controller
+from tests.flows import sql, unique
+
+ROWS = "table.rows tbody tr"
+
+
+def box(page: Page, many: str = "devices"):
+    return page.get_by_label(f"Filter {many}")
+
+
+def total(page: Page):
+    return page.locator(".page-title [role=status]")
+
+
+@pytest.fixture
+def devices(visit, network: Controller, made) -> Page:
+    page: Page = visit(network, "/identities")
+    settled(page)
+    return page
+
+
+def test_plain_words_look_into_names_and_are_escaped(devices: Page):
+    box(devices).fill("quote \" '")
+    box(devices).press("Enter")
+    expect(devices.locator(ROWS)).to_have_count(1)
+    expect(devices.locator(ROWS)).to_contain_text(HOSTILE[4])
+    box(devices).fill("BOX-00")
+    box(devices).press("Enter")
+    expect(total(devices)).to_have_text("48 devices")
+    expect(devices).to_have_url(re.compile(r"\?filter=BOX-00$"))
+
+
+def test_the_filter_is_completed_from_what_is_known(devices: Page):
+    field = box(devices)
+    field.press_sequentially("roleAttr")
+    devices.get_by_role("option", name="roleAttributes").first.click()
+    expect(field).to_have_value("anyOf(roleAttributes) ")
+    devices.get_by_role("option", name="= is", exact=True).click()
+    field.press_sequentially('"pla')
+    expect(devices.get_by_role("option", name="plant-7")).to_be_visible()
+    field.press("ArrowDown")
+    field.press("Enter")
+    expect(field).to_have_value('anyOf(roleAttributes) = "plant-7" ')
+    field.press("Escape")
+    field.focus()
+    field.press("Enter")
+    expect(total(devices)).to_have_text("32 devices")
+    chip = devices.locator(".filter-chips .chip")
+    expect(chip).to_have_count(1)
+    chip.get_by_role("button").click()
+    expect(total(devices)).to_have_text("55 devices")
+
+
+def test_an_error_stands_under_its_character(devices: Page, watched):
+    watched.allowed.add(400)
+    field = box(devices)
+    field.fill('name = "a" and nmae = "b"')
+    field.press("Enter")
+    message = devices.locator(".filter-message")
+    expect(message).to_contain_text("there is no property nmae here")
+    under = devices.locator(".filter-error .caret").bounding_box()
+    width = devices.evaluate(
+        """(text) => { const c = document.createElement("canvas").getContext("2d");
+        c.font = getComputedStyle(document.querySelector(".filter input")).font; return c.measureText(text).width; }""",
+        'name = "a" and ',
+    )
+    beside = field.bounding_box()
+    assert under is not None
+    assert beside is not None
+    assert abs(under["x"] - (beside["x"] + 8 + width)) < 8, (under, beside, width)
+    field.fill('createdAt = "yesterday"')
+    field.press("Enter")
+    expect(message).to_contain_text("not supported")
+    expect(devices.locator(ROWS).first).to_be_visible()
+
+
+def test_what_only_the_controller_knows_is_shown_the_same_way(devices: Page, watched):
+    watched.allowed.add(400)
+    box(devices).fill("isAdmin > 3")
+    box(devices).press("Enter")
+    expect(devices.locator(".filter-message")).to_contain_text("not supported")
+
+
+def test_conditions_can_be_put_together_without_typing_the_language(devices: Page):
+    devices.get_by_role("button", name="Add a condition").click()
+    dialog = devices.get_by_role("dialog", name="Add a condition")
+    dialog.get_by_label("Property").select_option("isAdmin")
+    dialog.get_by_label("Value", exact=True).fill("true")
+    dialog.get_by_role("button", name="Add").click()
+    expect(box(devices)).to_have_value("isAdmin = true")
+    expect(total(devices)).to_have_text("1 device")
+
+
+def test_sorting_and_paging_are_in_the_address(devices: Page):
+    devices.get_by_label("Rows on a page").select_option("25")
+    expect(devices.locator(ROWS)).to_have_count(25)
+    devices.get_by_role("button", name="Next page").click()
+    expect(devices.locator(".pager")).to_contain_text(re.compile("26.50 of 55"))
+    head = devices.get_by_role("columnheader", name="Name")
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    head.get_by_role("button").click()
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(devices.locator(".pager")).to_contain_text(re.compile("^1.25 of 55"))
+    url = devices.url
+    first = devices.locator(f"{ROWS} .main-link").first.inner_text()
+    devices.reload()
+    settled(devices)
+    assert devices.url == url
+    expect(devices.locator(f"{ROWS} .main-link").first).to_have_text(first)
+
+
+def test_a_view_is_saved_in_this_browser(devices: Page):
+    box(devices).fill("isAdmin = true")
+    box(devices).press("Enter")
+    devices.get_by_role("button", name="Views").click()
+    devices.get_by_role("menuitem", name="Save this view").click()
+    devices.get_by_label("Name").fill("Only administrators")
+    devices.get_by_role("button", name="Save").click()
+    go(devices, "/identities")
+    devices.get_by_role("button", name="Views").click()
+    devices.get_by_role("menuitem", name="Only administrators").click()
+    expect(total(devices)).to_have_text("1 device")
+
+
+def test_a_list_that_fails_is_not_an_empty_one(devices: Page, watched):
+    watched.allowed.add(500)
+    devices.route(
+        "**/v1/services?**",
+        lambda route: route.fulfill(
+            status=500, json={"error": {"message": "broken", "code": "UNHANDLED", "requestId": "abc"}}
+        ),
+    )
+    go(devices, "/services")
+    expect(devices.get_by_role("alert").filter(has_text="could not be loaded")).to_contain_text("abc")
+    expect(devices.get_by_text("No services yet")).to_have_count(0)
+    devices.unroute("**/v1/services?**")
+    devices.get_by_role("button", name="Try again").click()
+    expect(devices.locator(ROWS).first).to_be_visible()
+
+
+def test_an_empty_list_says_what_it_is_for(visit, make_controller):
+    page = visit(make_controller(), "/services")
+    expect(page.get_by_role("heading", name="No services yet")).to_be_visible()
+    expect(page.get_by_role("link", name="New service").last).to_be_visible()
+
+
+def test_many_are_changed_at_once_and_what_failed_is_tried_again(visit, controller: Controller, api: Api, watched):
+    watched.allowed.add(500)
+    word = unique("bulk")
+    for number in range(6):
+        api.create("/services", {"name": f"{word}-{number}", "encryptionRequired": True})
+    page = visit(controller, f"/services?filter={word}")
+    settled(page)
+    page.get_by_label("Select all rows of this page").check()
+    expect(page.locator(".bulk-bar")).to_contain_text("6 selected")
+    page.route(
+        "**/v1/services/*",
+        lambda route: route.fulfill(status=500, json={"error": {"message": "not today", "code": "X"}}),
+        times=2,
+    )
+    page.get_by_role("button", name="Attributes", exact=True).click()
+    page.get_by_label("Add", exact=True).fill("fresh")
+    page.get_by_label("Add", exact=True).press("Enter")
+    page.get_by_role("button", name="Apply").click()
+    dialog = page.get_by_role("dialog", name="Attributes: 6 services")
+    expect(dialog.get_by_text("6 of 6, 2 failed")).to_be_visible()
+    expect(dialog.get_by_text("not today")).to_have_count(2)
+    dialog.get_by_role("button", name="Try the 2 again").click()
+    expect(dialog.get_by_text("2 of 2")).to_be_visible()
+    dialog.get_by_role("button", name="Close").last.click()
+    assert len(api.get("/services", filter=f'name contains "{word}" and anyOf(roleAttributes) = "fresh"').ok()) == 6
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Delete 6").click()
+    page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+    expect(page.get_by_text("Nothing fits")).to_be_visible()
+    assert api.get("/services", filter=f'name contains "{word}"').ok() == []
+
+
+def test_changes_of_others_arrive_without_a_jump(visit, controller: Controller, api: Api):
+    word = unique("live")
+    first = api.create("/services", {"name": f"{word}-a", "encryptionRequired": True})
+    page = visit(controller, f"/services?filter={word}")
+    settled(page)
+    page.get_by_label(f"Select {word}-a").check()
+    api.patch(f"/services/{first}", {"name": f"{word}-renamed"}).ok()
+    api.create("/services", {"name": f"{word}-b", "encryptionRequired": True})
+    expect(page.locator("tr.glow")).to_contain_text(f"{word}-renamed", timeout=25_000)
+    expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    expect(page.locator(ROWS)).to_have_count(1)
+    expect(page.get_by_label(f"Select {word}-renamed")).to_be_checked()
+    page.get_by_role("button", name="1 new").click()
+    expect(page.locator(ROWS)).to_have_count(2)
+
+
+@pytest.mark.timeout(240)
+def test_a_list_of_a_hundred_thousand_is_drawn_at_once(visit, make_controller):
+    server = make_controller()
+    model = server.admin().get("/identities").ok()[0]["id"]
+    columns = [c[1] for c in sql(server, "PRAGMA table_info(identity)")]
+    zero = ("is_default_admin", "is_admin")
+    values = ["printf('many-%06d', n)" if c in ("id", "name") else "0" if c in zero else c for c in columns]
+    sql(
+        server,
+        "WITH RECURSIVE counter(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 100000) "
+        f"INSERT INTO identity ({', '.join(columns)}) "
+        f"SELECT {', '.join(values)} FROM identity, counter WHERE identity.id = ?",
+        model,
+    )
+    page = visit(server, "/overview")
+    page.evaluate(
+        """() => {
+          const fetched = window.fetch;
+          window.fetch = async (...args) => {
+            const answer = await fetched(...args);
+            if (String(args[0]).includes("/identities?")) window.answeredAt = performance.now();
+            return answer;
+          };
+          new MutationObserver(() => {
+            if (document.querySelectorAll("table.rows tbody tr").length >= 50 && !window.drawnAt) {
+              requestAnimationFrame(() => setTimeout(() => (window.drawnAt = performance.now())));
+            }
+          }).observe(document.body, { childList: true, subtree: true });
+        }"""
+    )
+    go(page, "/identities")
+    expect(total(page)).to_have_text("100,001 devices")
+    page.wait_for_function("window.drawnAt")
+    took = page.evaluate("window.drawnAt - window.answeredAt")
+    assert took < 300, f"{took} ms"
+
+
+def test_every_list_has_its_command_line(devices: Page):
+    devices.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    box(devices).fill("isAdmin = true")
+    devices.get_by_role("button", name="Copy this list as a command").click()
+    devices.get_by_role("menuitem", name="Copy as curl").click()
+    expect(devices.locator(".toast")).to_contain_text("Copied as curl")
+    copied = devices.evaluate("navigator.clipboard.readText()")
+    assert "$ZT_TOKEN" in copied
+    assert "filter=isAdmin = true" in copied
+    assert devices.evaluate("JSON.parse(sessionStorage.getItem('zitilite.session')).token") not in copied
+    expect(title(devices, "Devices")).to_be_visible()

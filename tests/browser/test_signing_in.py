@@ -1,0 +1,123 @@
+"""Signing in and out, and a session that ends in the middle of something."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.pages import go, settled, title
+from tests.controllers import Api, Controller
+from tests.flows import unique
+
+
+def end_newest_session(api: Api) -> None:
+    newest = api.get("/api-sessions", filter="sort by createdAt desc limit 1").ok()[0]["id"]
+    api.delete(f"/api-sessions/{newest}").ok()
+
+
+def test_a_wrong_password_is_told(visit, controller: Controller, watched):
+    watched.allowed.add(401)
+    page: Page = visit(controller, signed_in=False)
+    page.get_by_label("User name").fill(controller.admin_user)
+    page.get_by_label("Password").fill("wrong-password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert").filter(has_text="wrong")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign in")).to_be_enabled()
+
+
+def test_the_root_shows_the_console_and_a_deep_link_is_kept(visit, controller: Controller):
+    page = visit(controller)
+    expect(page).to_have_url(controller.url + "/console/overview")
+    other = visit(controller, "/services?filter=name%20%3D%20%22x%22")
+    expect(title(other, "Services")).to_be_visible()
+    expect(other.get_by_label("Filter services")).to_have_value('name = "x"')
+
+
+def test_a_reload_does_not_ask_again_and_nothing_is_in_local_storage(visit, controller: Controller):
+    page = visit(controller, "/identities")
+    page.reload()
+    settled(page)
+    expect(title(page, "Devices")).to_be_visible()
+    token = page.evaluate("JSON.parse(sessionStorage.getItem('zitilite.session')).token")
+    assert token not in page.evaluate("JSON.stringify({...localStorage})")
+    assert token not in page.content()
+
+
+def test_a_second_tab_takes_the_session_over(visit, controller: Controller, watched):
+    page = visit(controller, "/identities")
+    with page.context.expect_page() as opened:
+        page.evaluate("window.open('/console/services', '_blank', 'noopener')")
+    second = opened.value
+    watched.attach(second)
+    expect(title(second, "Services")).to_be_visible()
+
+
+def test_a_session_that_ends_in_a_form_is_taken_up_in_place(visit, controller: Controller, api: Api, watched):
+    watched.allowed.add(401)
+    page = visit(controller, "/identities/new")
+    name = unique("kept")
+    page.get_by_label("Name").fill(name)
+    end_newest_session(api)
+    page.get_by_role("button", name="Create this device").click()
+    dialog = page.get_by_role("dialog", name="Your session ended")
+    expect(dialog.get_by_label("User name")).to_have_value(controller.admin_user)
+    dialog.get_by_label("Password").fill(controller.admin_password)
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(dialog).to_have_count(0)
+    expect(title(page, name)).to_be_visible()
+    assert api.get("/identities", filter=f'name = "{name}"').ok()
+
+
+def test_signing_in_again_may_be_put_off(visit, controller: Controller, api: Api, watched):
+    watched.allowed.add(401)
+    page = visit(controller, "/identities")
+    settled(page)
+    end_newest_session(api)
+    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("dialog", name="Your session ended").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("alert").filter(has_text="signed out")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("dialog", name="Your session ended")).to_be_visible()
+
+
+def test_signing_out_ends_the_session_in_all_tabs(visit, controller: Controller, watched):
+    page = visit(controller, "/identities")
+    token = page.evaluate("JSON.parse(sessionStorage.getItem('zitilite.session')).token")
+    other = page.context.new_page()
+    watched.attach(other)
+    other.goto(controller.url + "/console/services")
+    expect(title(other, "Services")).to_be_visible()
+    page.get_by_role("button", name="Account").click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    for one in (page, other):
+        expect(title(one, "Sign in")).to_be_visible()
+    assert controller.api().get("/current-identity", headers={"zt-session": token}).status == 401
+
+
+def test_a_controller_that_is_away_is_said_so_and_comes_back(visit, make_controller, watched):
+    server = make_controller()
+    page = visit(server, "/identities")
+    expect(page.get_by_text("1 device", exact=True)).to_be_visible()
+    server.stop()
+    watched.problems.clear()
+    page.get_by_role("button", name="Look again").click()
+    banner = page.locator(".banner")
+    expect(banner).to_be_visible()
+    expect(page.get_by_text("could not be loaded")).to_be_visible()
+    expect(page.get_by_text("No devices yet")).to_have_count(0)
+    server.start()
+    expect(banner).to_be_hidden(timeout=30_000)
+    expect(page.get_by_text("1 device", exact=True)).to_be_visible()
+    watched.problems[:] = [p for p in watched.problems if "ERR_CONNECTION" not in p and "ERR_EMPTY" not in p]
+
+
+def test_leaving_a_changed_form_is_asked(visit, controller: Controller):
+    page = visit(controller, "/services/new")
+    page.get_by_label("Name").fill("half done")
+    page.get_by_role("link", name="Devices").first.click()
+    dialog = page.get_by_role("dialog", name="Leave without saving?")
+    dialog.get_by_role("button", name="Stay").click()
+    expect(page.get_by_label("Name")).to_have_value("half done")
+    page.get_by_role("link", name="Devices").first.click()
+    dialog.get_by_role("button", name="Leave").click()
+    expect(title(page, "Devices")).to_be_visible()
+    go(page, "/overview")
