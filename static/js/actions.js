@@ -35,11 +35,14 @@ export function consequences(of, row) {
     (found) => {
       const some = found.filter((f) => f.total);
       if (!some.length) return h("p", {}, `Nothing else hangs on this ${of.one}.`);
-      return h("ul", { class: "consequences" }, some.map(({ l, total }) => h("li", {}, h("b", {}, count(total, entity(l.to).one, entity(l.to).many)), ` ${l.loses}`)));
+      return h("ul", { class: "consequences" }, some.map(({ l, total }) => h("li", {}, h("b", {}, count(total, entity(l.to).one, entity(l.to).many)), ` ${total === 1 ? ofOne(l.loses || "") : l.loses}`)));
     },
     { lines: 2, what: "What hangs on it could not be found out" },
   );
 }
+
+/** What is said of several, said of one. @param {string} words */
+const ofOne = (words) => words.replace(/^are\b/, "is").replace(/^(no longer reach|lose|stop|stand)\b/, "$1s").replace("reachs", "reaches");
 
 /** Do an action of the row. @param {Entity} of @param {import("./entities.js").ItemAction} action @param {any} row @returns {Promise<boolean>} */
 export async function runAction(of, action, row) {

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.browser import demo
 from tests.browser.conftest import BROWSER
@@ -25,14 +26,53 @@ CHOSEN = (
     ("overview", "/overview", "light", DESKTOP),
     ("overview-dark", "/overview", "dark", DESKTOP),
     ("overview-phone", "/overview", "light", PHONE),
-    ("devices", "/identities?limit=25&sort=name", "light", DESKTOP),
-    ("devices-dark", "/identities?limit=25&sort=name", "dark", DESKTOP),
-    ("devices-phone", "/identities?limit=25&sort=name", "dark", PHONE),
+    ("devices", '/identities?limit=25&filter=anyOf(roleAttributes) = "plant-7"', "light", DESKTOP),
+    ("devices-dark", '/identities?limit=25&filter=anyOf(roleAttributes) = "plant-7"', "dark", DESKTOP),
+    ("devices-phone", '/identities?limit=25&filter=anyOf(roleAttributes) = "plant-7"', "dark", PHONE),
     ("device", "/identities/{identities}", "light", DESKTOP),
     ("device-phone", "/identities/{identities}", "light", PHONE),
     ("service-policy-edit", "/service-policies/{service-policies}/edit", "dark", DESKTOP),
     ("authorities", "/cas", "light", DESKTOP),
 )
+
+
+def completion(page: Page) -> None:
+    """The filter box while it is typed in."""
+    go(page, "/identities")
+    page.get_by_label("Filter devices").press_sequentially('enrollmentState = "')
+    expect(page.get_by_role("option").first).to_be_visible()
+
+
+def palette(page: Page) -> None:
+    """Do or find."""
+    go(page, "/services")
+    page.keyboard.press("Control+K")
+    page.get_by_role("combobox", name="Do or find").fill("po")
+
+
+def difference(page: Page, key: str) -> None:
+    """What is about to be saved."""
+    go(page, f"/services/{key}/edit")
+    page.get_by_label("Attributes", exact=True).fill("line-a")
+    page.get_by_label("Attributes", exact=True).press("Enter")
+    page.get_by_label("Name", exact=True).fill("erp-2")
+    page.get_by_role("button", name="Save …").click()
+
+
+def deletion(page: Page, key: str) -> None:
+    """What goes with it."""
+    go(page, f"/services/{key}")
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    expect(page.locator(".consequences")).to_be_visible()
+
+
+def picture(page: Page, file: Path) -> None:
+    """Write what is seen as WebP."""
+    session = page.context.new_cdp_session(page)
+    answer = session.send("Page.captureScreenshot", {"format": "webp", "quality": 82})
+    session.detach()
+    file.with_suffix(".webp").write_bytes(b64decode(answer["data"]))
 
 
 def shoot(browser: Browser, server: Controller, theme: Theme, viewport: ViewportSize) -> Page:
@@ -91,11 +131,29 @@ def main(folder: Path, *, all_pages: bool) -> None:
                     )
                     for name, path in wanted:
                         go(page, path)
-                        page.screenshot(path=folder / f"{name}.png")
+                        picture(page, folder / name)
+                    if theme == "light" and viewport is DESKTOP:
+                        _moments(page, folder, ids["services"])
                     page.context.close()
         finally:
             browser.close()
             server.stop()
+
+
+def _moments(page: Page, folder: Path, service: str) -> None:
+    completion(page)
+    picture(page, folder / "filter")
+    palette(page)
+    picture(page, folder / "palette")
+    page.keyboard.press("Escape")
+    difference(page, service)
+    picture(page, folder / "difference")
+    page.keyboard.press("Escape")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    settled(page)
+    deletion(page, service)
+    picture(page, folder / "deletion")
 
 
 if __name__ == "__main__":
