@@ -19,7 +19,7 @@ import shtab
 import config
 import pki
 import store
-from cli import backup, device, nouns, output, upkeep
+from cli import backup, device, importer, nouns, output, upkeep
 from cli.transport import CommandError, Local, Remote, Transport
 from domain import setup
 from domain.care.archive import BackupError
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         )
         nouns.add_verbs(noun, verbs, options)
     upkeep.add_commands(commands, options)
+    importer.add_commands(commands, options)
     backup.add_commands(commands, options)
     device.add_commands(commands)
     completion = commands.add_parser("completion", help="print the completion script of a shell")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import store
 from cli import output
 from cli.transport import MANAGEMENT, Transport
 from domain import ids, setup
+from domain.care import doctor
 from migrations import MIGRATIONS
 
 
@@ -27,6 +29,13 @@ def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
     reset.add_argument("--user", default="", help="login or name (default: the administrator of the first start)")
     reset.add_argument("--password", default="", help="the new password (default: random, printed)")
     reset.set_defaults(offline=reset_password)
+    look = commands.add_parser(
+        "doctor",
+        help="look whether anything needs care (exit code 0: nothing, 1: look at it, 2: broken)",
+    )
+    config.add_flags(look, config.SERVER_NAMES, shown=False)
+    look.add_argument("--output", "-o", choices=("table", "json"), default="table", help="default: table")
+    look.set_defaults(offline=run_doctor)
     bench = commands.add_parser("bench", help="measure a fresh controller on this machine")
     bench.add_argument("--count", type=int, default=300, help="identities to create and enroll (default: 300)")
     bench.add_argument("--json", type=Path, default=None, help="write the figures to a file as well")
@@ -72,6 +81,16 @@ def reset_password(settings: config.Settings, a: argparse.Namespace) -> None:
     finally:
         store.close()
     print(f"user {login}  password {password}")
+
+
+def run_doctor(settings: config.Settings, a: argparse.Namespace) -> int:
+    """Do all checks of the data folder, whether the controller runs or not."""
+    found = doctor.run_offline(settings, len(MIGRATIONS))
+    if a.output == "json":
+        output.as_json([asdict(check) for check in found])
+    else:
+        print("\n".join(doctor.lines(found)))
+    return doctor.exit_code(found)
 
 
 def run_bench(settings: config.Settings, a: argparse.Namespace) -> int:

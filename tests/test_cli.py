@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,10 @@ class Cli:
 
     def run(self, *words: object, code: int = 0, stdin: str = "") -> str:
         """Run it and make sure how it ends; gives its output (standard error where it fails)."""
+        done = self._run(words, code, stdin)
+        return done.stderr if code else done.stdout
+
+    def _run(self, words: tuple[object, ...], code: int, stdin: str) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ZITILITE_")}
         done = subprocess.run(
             [sys.executable, str(ROOT / "app.py"), *self.flags, *map(str, words)],
@@ -38,7 +43,11 @@ class Cli:
         )
         assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
-        return done.stderr if code else done.stdout
+        return done
+
+    def run_code(self, *words: object, code: int) -> str:
+        """Run what reports on standard output and ends with a code of its own."""
+        return self._run(words, code, "").stdout
 
     def json(self, *words: object):
         return json.loads(self.run(*words, "--output", "json"))
@@ -224,3 +233,44 @@ def test_a_backup_and_its_return_on_another_machine(cli, tmp_path):
     cli.run("restore", "all.age", "--data", "new", "--passphrase-file", "secret")
     assert name in cli.run("identity", "list", f'name = "{name}"', "--data", "new")
     assert "not empty" in cli.run("restore", "all.age", "--data", "new", "--passphrase-file", "secret", code=1)
+
+
+def csv_of(names, extra="") -> str:
+    return "name,roleAttributes\n" + "".join(f"{name},plant\n" for name in names) + extra
+
+
+def test_a_csv_file_becomes_identities_with_their_tokens(cli, api, tmp_path):
+    names = [unique("row") for _ in range(300)]
+    (tmp_path / "boxes.csv").write_text(csv_of(names))
+    assert "300 lines, 0 refused; would be made" in cli.run("import", "boxes.csv", "--dry-run")
+    assert api.get("/identities", filter=f'name = "{names[0]}"').data == []
+    assert "300 made" in cli.run("import", "boxes.csv", "--tokens", "tokens.zip")
+    with zipfile.ZipFile(tmp_path / "tokens.zip") as archive:
+        assert {f"{name}.jwt" for name in names} < set(archive.namelist())
+    assert len(api.get("/identities", filter=f'name in ["{names[0]}", "{names[299]}"]').data) == 2
+
+
+def test_wrong_lines_of_a_csv_file_are_named_and_nothing_is_written(cli, api, tmp_path):
+    good = unique("row")
+    (tmp_path / "boxes.csv").write_text(csv_of([good], extra=f",plant\n{good},plant\n"))
+    told = cli.run_code("import", "boxes.csv", code=1)
+    assert "line 3" in told
+    assert "line 4" in told
+    assert "3 lines, 2 refused; nothing was written" in told
+    assert api.get("/identities", filter=f'name = "{good}"').data == []
+    assert "1 made" in cli.run_code("import", "boxes.csv", "--skip", code=1)
+    assert len(api.get("/identities", filter=f'name = "{good}"').data) == 1
+
+
+def test_doctor_says_how_things_are_by_words_and_by_its_exit_code(cli, make_controller, tmp_path):
+    server = make_controller()
+    healthy = Cli(tmp_path, "--data", str(server.data))
+    found = json.loads(healthy.run_code("doctor", "--output", "json", code=1))
+    assert [check["id"] for check in found if check["state"] != "ok"] == ["backup"]
+    backup = ("--passphrase-file", "secret")
+    (tmp_path / "secret").write_text("a good passphrase")
+    healthy.run("backup", *backup)
+    assert "ok" in healthy.run("doctor")
+    key = server.data / "pki" / "server.key"
+    key.chmod(0o644)
+    assert "server.key" in healthy.run_code("doctor", code=2)
