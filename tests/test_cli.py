@@ -47,7 +47,8 @@ class Cli:
 
     def run_code(self, *words: object, code: int) -> str:
         """Run what reports on standard output and ends with a code of its own."""
-        return self._run(words, code, "").stdout
+        report: str = self._run(words, code, "").stdout
+        return report
 
     def json(self, *words: object):
         return json.loads(self.run(*words, "--output", "json"))
