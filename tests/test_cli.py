@@ -236,7 +236,7 @@ def test_a_backup_and_its_return_on_another_machine(cli, tmp_path):
     assert "not empty" in cli.run("restore", "all.age", "--data", "new", "--passphrase-file", "secret", code=1)
 
 
-def csv_of(names, extra="") -> str:
+def csv_of(names: list[str], extra: str = "") -> str:
     return "name,roleAttributes\n" + "".join(f"{name},plant\n" for name in names) + extra
 
 
