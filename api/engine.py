@@ -327,14 +327,16 @@ def _status(code: int) -> str | int:
 def error_response(request_id: str, e: ApiError, wanted: str = "") -> Response:
     """The error envelope: `{"error": {cause?, code, message, requestId}, "meta": {…}}`.
 
-    Whoever prefers `text/plain` to JSON in `wanted`, the Accept header, gets one readable line.
+    Whoever prefers `text/plain` to JSON in `wanted`, the Accept header, gets one readable line; but not when the
+    error is that this type is not available, which is recorded as JSON.
     """
     error: dict[str, Any] = {"code": e.code, "message": e.message, "requestId": request_id}
     if e.cause is not None:
         error["cause"] = e.cause
     level = logging.WARNING if e.status >= 500 else logging.INFO
     log.log(level, "request %s refused: %d %s %s", request_id, e.status, e.code, e.log)
-    as_text = accept.preferred(wanted, ("text/plain",)) is not None
+    about_type = e.status == 406 or e.code == "UNSUPPORTED_MEDIA"
+    as_text = not about_type and accept.preferred(wanted, ("text/plain",)) is not None
     body = one_line(e, request_id).encode() if as_text else json_bytes({"error": error, "meta": ERROR_META})
     response = Response(body, status=_status(e.status))
     response.headers["Content-Type"] = "text/plain; charset=utf-8" if as_text else JSON_TYPE

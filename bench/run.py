@@ -36,6 +36,8 @@ from cryptography.x509.oid import NameOID
 ROOT = Path(__file__).resolve().parents[1]
 MANAGEMENT = "/edge/management/v1"
 CLIENT = "/edge/client/v1"
+OWN = "/zitilite/v1"
+BULK = 10_000
 PASSWORD = "bench-secret"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -171,6 +173,26 @@ def list_identities(port: int, session: str, item: Any) -> Any:
     return ask(kept(port), "GET", f"{MANAGEMENT}/identities?limit=100", session=session)
 
 
+def bulk_create(port: int, session: str, item: Any) -> Any:
+    """Thousands of identities with tokens in one request; `item` is their CSV."""
+    c = connect(port)
+    try:
+        c.request("POST", f"{OWN}/bulk", item, {"Content-Type": "text/csv", "zt-session": session})
+        return json.loads(c.getresponse().read())["data"]["ok"]
+    finally:
+        c.close()
+
+
+def bulk_export(port: int, session: str, item: Any) -> Any:
+    """The tokens of all that a filter finds, as a zip; gives its size in bytes."""
+    return len(ask(kept(port), "POST", f"{OWN}/tokens/export", {"filter": item}, session))
+
+
+def list_by_state(port: int, session: str, item: Any) -> Any:
+    """A page of those in one state, with all the others to be looked past."""
+    return ask(kept(port), "GET", f"{OWN}/identities?filter=enrollmentState%3D%22{item}%22", session=session)
+
+
 _kept: dict[int, http.client.HTTPSConnection] = {}
 
 
@@ -292,6 +314,7 @@ def run(count: int) -> dict[str, Any]:
         b.measure("read one identity, kept connection", read_identity, ids, 1)
         b.measure("read one identity, kept connection", read_identity, ids * 2, 8)
         b.measure("list 100 identities", list_identities, list(range(50)), 1)
+        bulk = measure_bulk(b)
         memory = server.memory_mib()
         stop = server.stop()
         restart = server.start()
@@ -300,6 +323,7 @@ def run(count: int) -> dict[str, Any]:
     return {
         "limits": {k: round(v, 1) for k, v in limits.items()},
         "rows": b.rows,
+        "bulk": bulk,
         "times": rounded,
         "memory_mib": {"idle": round(idle, 1), "after": round(memory, 1)},
     }
@@ -331,6 +355,17 @@ def measure_enrollment(b: Bench, ids: list[str]) -> list[str]:
     return files
 
 
+def measure_bulk(b: Bench) -> dict[str, float]:
+    """Seconds of one request for 10,000 identities with tokens, and of the zip with their JWTs."""
+    text = "name,roleAttributes\n" + "".join(f"bulk-{i:05d},bulk\n" for i in range(BULK))
+    found = {}
+    for name, fn, item in (("create_s", bulk_create, text), ("zip_s", bulk_export, 'name contains "bulk-"')):
+        _, times = b.pool.submit(drive, fn, b.server.port, b.session, [item], 1).result()
+        found[name] = round(times[0] / 1000, 2)
+    b.measure("list by state among 10,000", list_by_state, ["pending", "enrolled", "expired"] * 20, 1)
+    return found
+
+
 def show(result: dict[str, Any]) -> None:
     print("limits of this machine, in this run: " + ", ".join(f"{v:,.0f} {k}" for k, v in result["limits"].items()))
     print(f"{'operation':36} {'c':>3} {'/s':>9} {'median ms':>10} {'p99 ms':>8} {'CPU ms/op':>10}  of limit")
@@ -340,6 +375,8 @@ def show(result: dict[str, Any]) -> None:
             f"{r['operation']:36} {r['workers']:3} {r['per_second']:9,.1f} {r['median_ms']:10.2f} {r['p99_ms']:8.2f} "
             f"{r['server_cpu_ms']:10.2f}  {part}"
         )
+    bulk = result["bulk"]
+    print(f"{BULK:,} identities with tokens in one request {bulk['create_s']} s, their JWTs as a zip {bulk['zip_s']} s")
     t, m = result["times"], result["memory_mib"]
     print(
         f"first start {t['first_start_s']} s, stop {t['stop_s']} s, restart {t['restart_s']} s; "

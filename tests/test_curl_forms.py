@@ -221,6 +221,16 @@ def test_the_line_names_field_and_reason_but_no_value(api):
     assert "topsecret" not in answer.text
 
 
+def test_that_a_type_is_not_available_is_said_as_recorded(controller, api):
+    """With text/plain alone: 406 in JSON where JSON is all there is; other errors, where they come first, are lines."""
+    refused = ask(api, "/identities", "text/plain")
+    assert (refused.status_code, refused.json()["error"]["cause"]["field"]) == (406, "Accept")
+    anonymous = ask(controller.api(), "/identities", "text/plain")
+    assert (anonymous.status_code, anonymous.text.split(":")[0]) == (401, "UNAUTHORIZED")
+    enrolling = ask(controller.api(), f"{CLIENT}/enroll/ott", "text/plain", "POST", json={"token": "x"})
+    assert enrolling.text.startswith("INVALID_ENROLLMENT_TOKEN: ")
+
+
 @pytest.mark.parametrize("accept", ["application/json, text/plain, */*", "*/*", "text/html, */*", ""])
 def test_who_likes_json_gets_it(api, accept):
     assert ask(api, "/identities/nosuch", accept).json()["error"]["code"] == "NOT_FOUND"
