@@ -24,7 +24,7 @@ import pki
 import store
 import tls
 import tokens
-from api import console, engine, fabric_table, health, metrics, openapi, own_table, rows
+from api import console, engine, exports, fabric_table, health, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
 from domain import (
     authenticators,
@@ -38,7 +38,7 @@ from domain import (
     setup,
     token_enrollment,
 )
-from domain.care import audit, events
+from domain.care import audit, events, webhook
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
 from domain.enrolling import dry_run
@@ -71,6 +71,7 @@ MODULES = (
     database,
     fabric,
     events,
+    webhook,
 )
 WATCH_SECONDS = 30
 
@@ -81,6 +82,7 @@ def operations() -> list[Action]:
     actions += [a for entity in ENTITIES for a in rows.actions(entity, TABLE)]
     actions += [a for entity in fabric_table.ENTITIES for a in rows.actions(entity, fabric_table.TABLE)]
     actions += [a for entity in own_table.ENTITIES for a in rows.actions(entity, own_table.TABLE)]
+    actions += exports.actions(own_table.ENTITIES)
     actions.append(rows.current_identity(TABLE))
     return actions + openapi.actions(actions)
 
@@ -89,6 +91,10 @@ def create_app(ctrl: Controller) -> Flask:
     """The WSGI application: every operation, health and the console."""
     ctrl.news = events.Newsroom(ctrl)
     ctrl.news.show = partial(rows.document, own_table.TABLE["attempts"])
+    s = ctrl.settings
+    allowed = s.audit_webhook_private_addresses == "on"
+    ctrl.webhook = webhook.Webhook(s.audit_webhook, s.audit_webhook_secret, private_addresses=allowed)
+    ctrl.webhook.show = exports.shown(own_table.TABLE["audit"])
     app = Flask("zitilite", static_folder=None)
     engine.install(app, ctrl, operations())
     health.install(app)
@@ -208,8 +214,10 @@ def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -
     watcher = threading.Thread(target=_watch, args=(ctrl, server, stopping), name="watch", daemon=True)
     watcher.start()
     ctrl.news.start()
+    ctrl.webhook.start()
     server.run()
     stopping.set()
+    ctrl.webhook.stop()
     ctrl.news.stop()
     watcher.join(timeout=1)
 

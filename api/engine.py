@@ -23,7 +23,7 @@ from werkzeug.routing import Rule
 
 import store
 from api import schemas
-from domain.care import audit
+from domain.care import audit, idempotency
 from domain.care.attempts import Attempt, sentence
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth
@@ -120,6 +120,9 @@ class Operation:
             raise
         finally:
             ctrl.attempts.close(ctx.attempt)
+            if ctx.is_audited:
+                ctrl.news.ring()
+                ctrl.webhook.ring()
         return success_response(result)
 
     def _answer(self, ctx: Context, ids: dict[str, str]) -> Any:
@@ -132,6 +135,13 @@ class Operation:
         self._read_body(ctx)
         self._read_query(ctx)
         require(ctx, action.permission)
+        if action.creates and idempotency.HEADER in ctx.headers:
+            return idempotency.once(ctx, lambda: self._run(ctx, ids))
+        return self._run(ctx, ids)
+
+    def _run(self, ctx: Context, ids: dict[str, str]) -> Any:
+        """Run the rule, and see to it that the audit log has it."""
+        action = self.action
         with store.write() if action.write else nullcontext():
             if not self.is_change:
                 return action.fn(ctx, **ids)
@@ -139,7 +149,6 @@ class Operation:
             result = action.fn(ctx, **ids)
             if seen is not None:
                 seen.record(result)
-        ctx.ctrl.news.ring()
         return result
 
     def _read_body(self, ctx: Context) -> None:
@@ -254,6 +263,10 @@ def success_response(result: Any) -> Response:
     r = result if isinstance(result, Result) else Result(result)
     if r.stream is not None:
         return _stream_response(r)
+    if r.chunks is not None:
+        long = Response(r.chunks, status=r.status, content_type=r.content_type)
+        long.headers.extend(r.headers)
+        return long
     body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
     response = Response(body, status=_status(r.status))
     if body:

@@ -415,6 +415,7 @@ def actions(entity: Entity, table: Mapping[str, Entity]) -> Iterator[Action]:
             bases=entity.bases,
             body=schemas.EntityBody(entity, verb) if verb in "cup" else None,
             query=LIST_PARAMS if verb == "l" else (),
+            creates=verb == "c",
         )
     for a in entity.associations:
         yield _association(entity, a, table)

@@ -26,7 +26,7 @@ API_VERSION = "0.0.1"
 class Controller:
     """The running controller: one per process, shared by its threads.
 
-    `news` is the thread that serves listeners (domain/care/events.py).
+    `news` is the thread that serves listeners (domain/care/events.py), `webhook` the one that sends the audit log.
     `key_problem` says that the first advertised address serves another key than ours; "" while it
     serves ours, cannot be reached from here, or was not tried yet.
     """
@@ -44,6 +44,7 @@ class Controller:
     key_problem: str = ""
     attempts: AttemptLog = field(default_factory=AttemptLog)
     news: Any = None
+    webhook: Any = None
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:

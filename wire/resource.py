@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -256,7 +256,8 @@ class Action:
     missing), "admin", or an entity permission such as "ca.update". `fn` takes the Context and the path's
     variables and returns the value of `data`, or a `Result`. `attempt` says what kind of attempt it is, for
     the log of attempts: enroll, extend, verify or login. `audited` False keeps what changes nothing that an
-    administrator looks after out of the audit log.
+    administrator looks after out of the audit log. `creates` takes the header `Idempotency-Key`: all that the
+    action writes must be in one transaction.
     """
 
     method: str
@@ -273,6 +274,7 @@ class Action:
     summary: str = ""
     attempt: str = ""
     audited: bool = True
+    creates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,7 @@ class Result:
     """An answer that is not plainly `{"data": value, "meta": {}}` with status 200.
 
     `stream` is called with the open connection once the head of the answer has left: an answer that goes on.
+    `chunks` are the pieces of a long one. `is_secret` is for data that must not be kept for a repeated request.
     """
 
     data: Any = None
@@ -289,6 +292,8 @@ class Result:
     raw: bytes | None = None
     content_type: str = JSON_TYPE
     stream: Callable[[Any], None] | None = None
+    chunks: Iterable[bytes] | None = None
+    is_secret: bool = False
 
 
 def links(path: str, key: str, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:
