@@ -23,7 +23,7 @@ import pki
 import store
 import tls
 import tokens
-from api import bulk, console, engine, exports, fabric_table, health, metrics, openapi, own_table, rows
+from api import bulk, console, engine, exports, fabric_table, health, log_exports, metrics, openapi, own_table, rows
 from api.entities import ENTITIES, TABLE
 from cli import main as cli
 from domain import (
@@ -50,6 +50,7 @@ from domain.care import (
     overview,
     rollover,
     watch,
+    webhook,
 )
 from domain.context import VERSION, Controller
 from domain.enrolling import client as enrolling
@@ -93,6 +94,7 @@ MODULES = (
     bulk,
     exports,
     events,
+    webhook,
 )
 
 
@@ -103,6 +105,7 @@ def operations() -> list[Action]:
     actions += [a for entity in fabric_table.ENTITIES for a in rows.actions(entity, fabric_table.TABLE)]
     own = {**TABLE, **own_table.TABLE}
     actions += [a for entity in own_table.ENTITIES for a in rows.actions(entity, own)]
+    actions += log_exports.actions(own_table.ENTITIES)
     actions.append(rows.current_identity(TABLE))
     return actions + openapi.actions(actions)
 
@@ -111,6 +114,10 @@ def create_app(ctrl: Controller) -> Flask:
     """The WSGI application: every operation, health and the console."""
     ctrl.news = events.Newsroom(ctrl)
     ctrl.news.show = partial(rows.document, own_table.TABLE["attempts"])
+    s = ctrl.settings
+    allowed = s.audit_webhook_private_addresses == "on"
+    ctrl.webhook = webhook.Webhook(s.audit_webhook, s.audit_webhook_secret, private_addresses=allowed)
+    ctrl.webhook.show = log_exports.shown(own_table.TABLE["audit"])
     app = Flask("zitilite", static_folder=None)
     engine.install(app, ctrl, operations())
     health.install(app)
@@ -285,9 +292,11 @@ def _stop_on_signals(server: tls.TlsServer) -> threading.Event:
 def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
     watcher = watch.start(ctrl, stopping)
     ctrl.news.start()
+    ctrl.webhook.start()
     server.run()
     stopping.set()
     ctrl.wake.set()
+    ctrl.webhook.stop()
     ctrl.news.stop()
     watcher.join(timeout=1)
 

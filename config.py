@@ -198,6 +198,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("attempt_rows", _positive, 100_000, "most attempts that stay in the log, the newest ones"),
     Setting("audit_days", _positive, 365, "days that the audit log keeps who changed what"),
     Setting("audit_webhook", _webhook, "", "https URL that each row of the audit log is sent to"),
+    Setting(
+        "audit_webhook_private_addresses",
+        _choice("on", "off"),
+        "off",
+        "send it to private addresses and over http, too: on or off",
+    ),
     Setting("audit_webhook_secret", str, "", "key of the HMAC-SHA256 that signs what the webhook gets", secret=True),
     Setting(
         "replay_minutes",

@@ -319,7 +319,7 @@ _V1 = (
     "NOT NULL) WITHOUT ROWID",
     'CREATE INDEX "spent_token_spent_at" ON "spent_token" ("spent_at")',
     'CREATE TABLE "idempotent_answer" ("key_hash" TEXT NOT NULL PRIMARY KEY, "expires_at" INTEGER NOT '
-    'NULL, "body_hash" TEXT NOT NULL, "status" INTEGER NOT NULL, "data" TEXT NOT NULL) WITHOUT ROWID',
+    'NULL, "body_hash" TEXT NOT NULL, "status" INTEGER NOT NULL, "data" TEXT) WITHOUT ROWID',
     'CREATE INDEX "idempotent_answer_expires_at" ON "idempotent_answer" ("expires_at")',
     'CREATE TABLE "audit" ("id" INTEGER NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"actor_kind" TEXT NOT NULL, "actor" TEXT, "actor_name" TEXT, "source_address" TEXT NOT NULL, '

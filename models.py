@@ -792,7 +792,7 @@ class IdempotentAnswer(Base):
     expires_at = pw.BigIntegerField(index=True)
     body_hash = pw.TextField()
     status = pw.IntegerField()
-    data = JsonField()
+    data = JsonField(null=True)
 
     class Meta:
         without_rowid = True

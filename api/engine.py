@@ -23,7 +23,7 @@ from werkzeug.routing import Rule
 
 import store
 from api import schemas
-from domain.care import audit, qr
+from domain.care import audit, idempotency, qr
 from domain.care.attempts import Attempt, sentence
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth, scopes
@@ -124,6 +124,9 @@ class Operation:
             raise
         finally:
             ctrl.attempts.close(ctx.attempt)
+            if ctx.is_audited:
+                ctrl.news.ring()
+                ctrl.webhook.ring()
         if ctx.scope == scopes.READ:
             result = _redacted(result)
         return success_response(result)
@@ -144,10 +147,12 @@ class Operation:
         require(ctx, action)
         if form is not None:
             return token_form(ctx, action, form, ids)
-        return self._perform(ctx, ids)
+        if action.creates and idempotency.HEADER in ctx.headers:
+            return idempotency.once(ctx, lambda: self._run(ctx, ids))
+        return self._run(ctx, ids)
 
-    def _perform(self, ctx: Context, ids: dict[str, str]) -> Any:
-        """Run the rule, in a transaction and with an eye on what it changes where that is called for."""
+    def _run(self, ctx: Context, ids: dict[str, str]) -> Any:
+        """Run the rule, and see to it that the audit log has it."""
         action = self.action
         with store.write() if action.write else nullcontext():
             if not self.is_change:
@@ -156,7 +161,6 @@ class Operation:
             result = action.fn(ctx, **ids)
             if seen is not None:
                 seen.record(result)
-        ctx.ctrl.news.ring()
         return result
 
     def _read_body(self, ctx: Context) -> None:

@@ -440,6 +440,7 @@ def actions(entity: Entity, table: Mapping[str, Entity]) -> Iterator[Action]:
             body=schemas.EntityBody(entity, verb) if verb in "cup" else None,
             query=LIST_PARAMS if verb == "l" else (),
             jwt=entity.jwt if verb == "g" else None,
+            creates=verb == "c",
         )
     for a in entity.associations:
         yield _association(entity, a, table)

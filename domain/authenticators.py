@@ -355,7 +355,7 @@ _ITEM = "/authenticators/{id}"
 _OWN = "/current-identity/authenticators/{id}"
 
 ACTIONS = (
-    Action("POST", "/authenticators", create, "identity.update", body=CREATE),
+    Action("POST", "/authenticators", create, "identity.update", body=CREATE, creates=True),
     Action("PUT", _ITEM, put, "identity.update", body=UPDATE),
     Action("PATCH", _ITEM, patch, "identity.update", body=PATCH),
     Action("POST", f"{_ITEM}/request-extend", request_extend, "identity.update", body=REQUEST_EXTEND, write=True),

@@ -30,7 +30,7 @@ class Controller:
     """The running controller: one per process, shared by its threads.
 
     `addresses` are those that clients are told, the issuer of tokens first; `port` is the one listened on.
-    `news` is the thread that serves listeners (domain/care/events.py).
+    `news` is the thread that serves listeners (domain/care/events.py), `webhook` the one that sends the audit log.
     `key_problem` says that the first advertised address serves another key than ours; "" while it
     serves ours, cannot be reached from here, or was not tried yet. `seen` is what connecting to each address
     showed (domain/care/addresses.Seen). `swap_certificate` makes the TLS server use other material from the next
@@ -54,6 +54,7 @@ class Controller:
     wake: threading.Event = field(default_factory=threading.Event)
     attempts: AttemptLog = field(default_factory=AttemptLog)
     news: Any = None
+    webhook: Any = None
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:

@@ -271,7 +271,16 @@ CREATE = Body(
 REFRESH = Body("refresh", "EnrollmentRefresh", (Field("expiresAt", TIME, required="c"),))
 
 ACTIONS = (
-    Action("POST", "/enrollments", create, "enrollment.create", body=CREATE, write=True, summary="Make a token"),
+    Action(
+        "POST",
+        "/enrollments",
+        create,
+        "enrollment.create",
+        body=CREATE,
+        write=True,
+        summary="Make a token",
+        creates=True,
+    ),
     Action(
         "POST",
         "/enrollments/{id}/refresh",

@@ -12,6 +12,7 @@ from werkzeug.security import generate_password_hash
 
 import store
 from domain import controller_settings, ids, policies, roles
+from domain.care import audit
 from domain.logins import credentials
 from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
 from wire.resource import now_ms
@@ -116,6 +117,7 @@ def reset_password(user: str, password: str) -> tuple[str, str]:
             Identity.id == identity.id
         ).execute()
         ApiSession.delete().where(ApiSession.identity == identity.id).execute()
+        audit.record_local("reset-password", "identities", identity.id, identity.name)
     return login, password
 
 

@@ -50,6 +50,7 @@ CODES: dict[str, tuple[int, str]] = {
     "ENTITY_CAN_NOT_BE_DELETED": (400, "The entity requested for delete can not be deleted"),
     "ENTITY_CAN_NOT_BE_UPDATED": (400, "The entity requested for update can not be updated"),
     "EXPECTED_PEM_CERTIFICATE": (400, "expected PEM block type 'CERTIFICATE'"),
+    "IDEMPOTENCY_KEY_REUSED": (409, "The idempotency key stands for another request"),
     "INVALID_BACKING_TOKEN_TYPE": (400, "The backing token type is invalid"),
     "INVALID_CERT_PEM": (
         400,

@@ -261,10 +261,10 @@ class Action:
     missing), "admin", or an entity permission such as "ca.update". `fn` takes the Context and the path's
     variables and returns the value of `data`, or a `Result`. `secret` marks a GET that answers with something
     that opens a door: API tokens of scope `read` are refused. `jwt` gives, for the context and the path's
-    variables, the token that answers `Accept: application/jwt` and, drawn, the image types.
-    variables and returns the value of `data`, or a `Result`. `attempt` says what kind of attempt it is, for
-    the log of attempts: enroll, extend, verify or login. `audited` False keeps what changes nothing that an
-    administrator looks after out of the audit log.
+    variables, the token that answers `Accept: application/jwt` and, drawn, the image types. `attempt` says
+    what kind of attempt it is, for the log of attempts: enroll, extend, verify or login. `audited` False keeps what changes nothing that an
+    administrator looks after out of the audit log. `creates` takes the header `Idempotency-Key`: all that the
+    action writes must be in one transaction.
     """
 
     method: str
@@ -283,14 +283,16 @@ class Action:
     jwt: Callable[..., str] | None = None
     attempt: str = ""
     audited: bool = True
+    creates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """An answer that is not plainly `{"data": value, "meta": {}}` with status 200.
 
-    `stream` gives a large body piece by piece, after the rule is done: it must not touch the database.
+    `stream` gives a large body piece by piece, after the rule is done.
     `hold` is called with the open connection once the head of the answer has left: an answer that goes on.
+    `is_secret` is for data that must not be kept for a repeated request.
     """
 
     data: Any = None
@@ -301,6 +303,7 @@ class Result:
     content_type: str = JSON_TYPE
     stream: Iterator[bytes] | None = None
     hold: Callable[[Any], None] | None = None
+    is_secret: bool = False
 
 
 def links(path: str, key: str, more: Sequence[str] = ()) -> dict[str, dict[str, str]]:

@@ -230,6 +230,11 @@ def lines(newer_than: int, limit: int) -> list[Any]:
     return list(Audit.select().where(Audit.id > newer_than).order_by(Audit.id).limit(limit))
 
 
+def count_after(key: int) -> int:
+    """How many rows there are after one."""
+    return int(Audit.select().where(Audit.id > key).count())
+
+
 def prune(days: int) -> None:
     """Delete what is older than so many days, a part at a time."""
     cutoff = now_ms() - days * DAY_MS

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import store
-from domain.care import attempts, audit
+from domain.care import attempts, audit, idempotency
 from domain.context import Context, Controller
 from domain.enrolling import replay
 from domain.logins import auth
@@ -149,6 +149,7 @@ class Newsroom:
         attempts.prune(s.attempt_days, s.attempt_rows)
         audit.prune(s.audit_days)
         replay.prune(s.attempt_days)
+        idempotency.prune()
 
     def _serve(self, beat: float) -> float:
         """Send the listeners their news; gives the time of the last heartbeat."""

@@ -89,13 +89,18 @@ def _matching(keys: list[tokens.PublicKey], kid: str | None) -> list[tokens.Publ
     return [k for k in keys if kid is None or k.kid == kid]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Whether private addresses and http will do, and the setting that says so."""
+
+    is_lenient: bool
+    setting: str
+
+
 def fetch(url: str, *, private_addresses: bool) -> object:
     """GET a JSON document. Raises FetchError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise FetchError(f"'{url}' is no URL that keys can be fetched from")
-    if parts.scheme == "http" and not private_addresses:
-        raise FetchError("it is not https; http is taken with the setting jwks_private_addresses only")
+    rule = _Rule(private_addresses, "jwks_private_addresses")
+    parts = _parts(url, rule)
     try:
         return json.loads(fetch_bytes(parts, private_addresses=private_addresses))
     except (ValueError, RecursionError):
@@ -106,16 +111,45 @@ def fetch_bytes(
     parts: SplitResult, *, private_addresses: bool, accept: str = "application/json", max_bytes: int = MAX_BYTES
 ) -> bytes:
     """GET a document, under the limits that stand above. Raises FetchError."""
+    rule = _Rule(private_addresses, "jwks_private_addresses")
+    return _exchange(parts, "GET", None, {"Accept": accept}, rule, max_bytes)
+
+
+def post(url: str, body: bytes, headers: dict[str, str], *, private_addresses: bool) -> None:
+    """POST under the same rules; any 2xx will do. Raises FetchError."""
+    rule = _Rule(private_addresses, "audit_webhook_private_addresses")
+    _exchange(_parts(url, rule), "POST", body, headers, rule)
+
+
+def _parts(url: str, rule: _Rule) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise FetchError(f"'{url}' is no URL that can be asked")
+    if parts.scheme == "http" and not rule.is_lenient:
+        raise FetchError(f"it is not https; http is taken with the setting {rule.setting} only")
+    return parts
+
+
+def _exchange(
+    parts: SplitResult,
+    method: str,
+    content: bytes | None,
+    headers: dict[str, str],
+    rule: _Rule,
+    max_bytes: int = MAX_BYTES,
+) -> bytes:
     try:
-        return _get(parts, accept, max_bytes, private_addresses=private_addresses)
+        return _ask(parts, method, content, headers, rule, max_bytes)
     except (OSError, http.client.HTTPException) as e:
         raise FetchError(f"{type(e).__name__}: {e}") from None
 
 
-def _get(parts: SplitResult, accept: str, max_bytes: int, *, private_addresses: bool) -> bytes:
+def _ask(
+    parts: SplitResult, method: str, content: bytes | None, headers: dict[str, str], rule: _Rule, max_bytes: int
+) -> bytes:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = _address(host, port, private_addresses=private_addresses)
+    address = _address(host, port, rule)
     connection = _Connection(host, port, address, secure=parts.scheme == "https")
     # The socket's own timeout starts anew with every byte; this one does not.
     watch = threading.Timer(TIMEOUT_SECONDS, connection.abort)
@@ -123,9 +157,9 @@ def _get(parts: SplitResult, accept: str, max_bytes: int, *, private_addresses: 
     watch.start()
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={"Accept": accept, "Connection": "close"})
+        connection.request(method, path, content, {**headers, "Connection": "close"})
         answer = connection.getresponse()
-        if answer.status != http.client.OK:
+        if answer.status // 100 != 2 or (method == "GET" and answer.status != http.client.OK):
             raise FetchError(f"the answer has status {answer.status}")
         body = answer.read(max_bytes + 1)
     finally:
@@ -136,12 +170,12 @@ def _get(parts: SplitResult, accept: str, max_bytes: int, *, private_addresses: 
     return body
 
 
-def _address(host: str, port: int, *, private_addresses: bool) -> str:
+def _address(host: str, port: int, rule: _Rule) -> str:
     """An address of the host that may be connected to. Raises FetchError when any of them may not."""
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for text in found:
-        if not private_addresses and not _is_public(text):
-            raise FetchError(f"{host} has the private address {text} (setting jwks_private_addresses)")
+        if not rule.is_lenient and not _is_public(text):
+            raise FetchError(f"{host} has the private address {text} (setting {rule.setting})")
     return found[0]
 
 
