@@ -257,14 +257,14 @@ class Variants:
 class Action:
     """One operation that is not a row.
 
-    `permission`: "public", "session" (any full session), "partial" (also while a second factor is
-    missing), "admin", or an entity permission such as "ca.update". `fn` takes the Context and the path's
-    variables and returns the value of `data`, or a `Result`. `secret` marks a GET that answers with something
-    that opens a door: API tokens of scope `read` are refused. `jwt` gives, for the context and the path's
-    variables, the token that answers `Accept: application/jwt` and, drawn, the image types. `attempt` says
-    what kind of attempt it is, for the log of attempts: enroll, extend, verify or login. `audited` False keeps what changes nothing that an
-    administrator looks after out of the audit log. `creates` takes the header `Idempotency-Key`: all that the
-    action writes must be in one transaction.
+    `permission`: "public", "session" (any full session), "partial" (also while a second factor is missing), "admin",
+    or an entity permission such as "ca.update". `fn` takes the Context and the path's variables and returns the value
+    of `data`, or a `Result`. `secret` marks a GET that answers with something that opens a door: API tokens of scope
+    `read` are refused. `jwt` gives, for the context and the path's variables, the token that answers `Accept:
+    application/jwt` and, drawn, the image types. `attempt` says what kind of attempt it is, for the log of attempts:
+    enroll, extend, verify or login. `audited` False keeps what changes nothing that an administrator looks after out
+    of the audit log. `creates` takes the header `Idempotency-Key`: all that the action writes must be in one
+    transaction.
     """
 
     method: str
