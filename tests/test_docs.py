@@ -31,12 +31,15 @@ def test_readme_tour_runs(make_controller, tmp_path):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not on this machine")
     controller = make_controller(admin_password="tour-secret")
-    tour = [b for b in shell_blocks("README.md") if not b.startswith(("./zitilite", "make"))]
-    assert len(tour) == 5
+    starts = ("./zitilite\n", "./zitilite --data /tmp/tour --listen", "make")
+    tour = [b for b in shell_blocks("README.md") if not b.startswith(starts)]
+    assert len(tour) == 6
     script = "set -eu\n" + "\n".join(tour).replace("https://127.0.0.1:1280", controller.url)
+    script = script.replace("./zitilite", f"{sys.executable} {ROOT}/app.py").replace("/tmp/tour", str(controller.data))
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert "bench-box" in done.stdout.splitlines()
+    assert "shelf-box" in done.stdout
     assert '"name":"lab-device-7"' in done.stdout
 
 
