@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: setup test lint format types check real browser packages serve docs clean
+.PHONY: setup test lint format types check real browser axe packages serve docs clean
 
 setup: $(INSTALLED)
 
@@ -35,6 +35,12 @@ real: $(INSTALLED)
 
 browser: $(INSTALLED)
 	$(BIN)/python -m pytest -m browser
+
+# What looks at the pages for people who use a keyboard or a screen reader; without it that test is skipped.
+axe: build/npm/node_modules/axe-core/axe.min.js
+
+build/npm/node_modules/axe-core/axe.min.js:
+	npm install --silent --no-audit --no-fund --prefix build/npm axe-core@4.14.1
 
 # Wheel, zipapp and binary into dist/, each tried as somebody who just got it.
 packages:

@@ -28,7 +28,7 @@ ENTITIES: tuple[Entity, ...] = (
         links=("identities", "routers"),
         associations=(
             Association("identities", "identities", addresses.enrolled_by(Identity)),
-            Association("routers", "transit-routers", addresses.enrolled_by(Router)),
+            Association("routers", "routers", addresses.enrolled_by(Router)),
         ),
         before_save=addresses.before_save,
         after_save=addresses.after_save,

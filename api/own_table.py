@@ -19,7 +19,9 @@ from wire.resource import INT, OBJECT, OPTIONAL_TEXT, OWN, TEXT, TIME, Entity, F
 
 def _own(upstream: Entity, filterable: tuple[str, ...], **changes: Any) -> Entity:
     """An upstream row for reading, with more properties and the names of these in its filters."""
-    return replace(upstream, bases=(OWN,), verbs="lg", associations=(), filterable=filterable, **changes)
+    fields = (*upstream.fields, Field("enrolledAddress", OPTIONAL_TEXT, body=""))
+    names = (*filterable, "enrolledAddress")
+    return replace(upstream, bases=(OWN,), verbs="lg", associations=(), fields=fields, filterable=names, **changes)
 
 
 def _shown(name: str, kind: Kind = TEXT, column: str = "") -> Field:

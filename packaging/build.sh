@@ -8,9 +8,9 @@ trap 'rm -rf "$work"' EXIT
 
 "$python" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt -r packaging/requirements.txt
-rm -rf dist build ./*.egg-info
+rm -rf dist build/lib build/bdist.* ./*.egg-info
 "$work/venv/bin/python" -m build --wheel --outdir dist . >"$work/wheel.log" 2>&1 || { cat "$work/wheel.log" >&2; exit 1; }
-rm -rf build ./*.egg-info
+rm -rf build/lib build/bdist.* ./*.egg-info
 
 "$work/venv/bin/shiv" --quiet --compressed --reproducible --python '/usr/bin/env python3' \
     --entry-point zitilite:main --output-file dist/zitilite.pyz dist/zitilite-*.whl

@@ -202,3 +202,14 @@ def test_only_administrators_change_addresses(own, tmp_path):
     assert client.on(OWN).post("/addresses", {"address": "evil.example.test"}).status == 401
     assert sql(server, "SELECT count(*) FROM address") == [(1,)]
     assert login(client).status == 200
+
+
+def test_by_which_address_somebody_enrolled_is_a_filter(controller, api, tmp_path):
+    """Who still uses an old address is found in the lists of identities, by their filter."""
+    key, _, _ = certified(controller, api, tmp_path)
+    host = controller.url.removeprefix("https://")
+    own = api.on("/zitilite/v1")
+    assert own.get(f"/identities/{key}").data["enrolledAddress"] == host
+    found = own.get("/identities", filter=f'enrolledAddress = "{host}" and id = "{key}"').data
+    assert [row["id"] for row in found] == [key]
+    assert own.get("/identities", filter=f'enrolledAddress != "{host}" and id = "{key}"').data == []
