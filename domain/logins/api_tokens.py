@@ -17,7 +17,7 @@ from domain import ids
 from domain.context import Context
 from domain.logins import scopes, signers
 from domain.logins.credentials import is_disabled
-from models import ApiToken, Identity
+from models import ApiSession, ApiToken, Identity
 from prepared import Prepared, by_id, insert
 from wire.errors import ApiError, field_error, not_found
 from wire.resource import OWN, TAGS, TIME, Action, Body, Field, Result, enum, links, now_ms, parse_time, text, time_text
@@ -81,6 +81,20 @@ def _note_use(ctx: Context, found: ApiToken) -> None:
         return
     with store.write():
         ApiToken.update(last_used_at=now, last_used_from=ctx.remote).where(ApiToken.id == found.id).execute()
+
+
+def as_session(ctx: Context, found: ApiToken) -> ApiSession:
+    """What stands in for a session where a caller asks about its own: its life, and no secret. Not stored."""
+    return ApiSession(
+        id=found.id,
+        created_at=found.created_at,
+        updated_at=found.updated_at,
+        token="",
+        authenticator=f"apiTokenId:{found.id}",
+        ip_address=ctx.remote,
+        last_activity_at=found.last_used_at or found.created_at,
+        expires_at=found.expires_at,
+    )
 
 
 # --- the row

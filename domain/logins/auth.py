@@ -18,7 +18,7 @@ from domain import ids
 from domain.context import Context
 from domain.logins import access_tokens, api_tokens, credentials, session_certificates, signers
 from domain.logins.credentials import Login
-from models import ApiSession, ApiToken, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
+from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
 from prepared import Prepared, by_id, insert
 from wire.errors import ApiError
 from wire.resource import (
@@ -391,7 +391,8 @@ def known_config_types(names: list[str]) -> list[str]:
 def current_api_session(ctx: Context) -> Any:
     """GET /current-api-session. Called by Bearer, it shows that token and its end."""
     if ctx.api_token is not None:
-        return _token_as_session(ctx, ctx.api_token)
+        stand_in = api_tokens.as_session(ctx, ctx.api_token)
+        return current_document(stand_in, ctx.me) | {"_links": links("api-tokens", stand_in.id)}
     doc = current_document(ctx.my_session, ctx.me)
     if ctx.access is not None:
         end = ctx.access["exp"]
@@ -400,24 +401,6 @@ def current_api_session(ctx: Context) -> Any:
             "expiresAt": time_text(end * 1000),
             "expirationSeconds": max(int(end - time.time()), 0),
         }
-    return doc
-
-
-def _token_as_session(ctx: Context, t: ApiToken) -> dict[str, Any]:
-    """What stands in for a session when the caller came with an API token: its life, and no secret."""
-    session = ApiSession(
-        id=t.id,
-        created_at=t.created_at,
-        updated_at=t.updated_at,
-        token="",
-        authenticator=f"apiTokenId:{t.id}",
-        ip_address=ctx.remote,
-        last_activity_at=t.last_used_at or t.created_at,
-        expires_at=t.expires_at,
-        tags={},
-    )
-    doc = current_document(session, ctx.me)
-    doc["_links"] = links("api-tokens", t.id)
     return doc
 
 
