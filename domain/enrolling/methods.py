@@ -42,8 +42,7 @@ def _ott(ctx: Context, token: str | None, csr_text: str | bytes | None) -> str:
     pem = ctx.ctrl.authority.chain_pem(cert)
     with spending.spent(ctx, e):
         spending.add_certificate(e.identity_id, cert, pem)
-        answer = {"cert": pem}
-        spending.remember(ctx, e, key_print=cert.public_key_print, fingerprint=cert.fingerprint, answer=answer)
+        spending.remember(ctx, e, key_print=cert.public_key_print, fingerprint=cert.fingerprint)
         _done(ctx, cert)
     log.info("identity %s enrolled by ott, certificate %s", e.identity_id, cert.fingerprint)
     return pem
@@ -79,7 +78,7 @@ def _ottca(ctx: Context, token: str | None) -> None:
     with spending.spent(ctx, e):
         found.settle()
         spending.add_certificate(e.identity_id, leaf, "".join(c.pem for c in ctx.peer), ca=found.ca)
-        spending.remember(ctx, e, key_print=leaf.fingerprint, fingerprint=leaf.fingerprint, answer={})
+        spending.remember(ctx, e, key_print=leaf.fingerprint, fingerprint=leaf.fingerprint)
         _done(ctx, leaf)
     log.info("identity %s enrolled by ottca with ca %s, certificate %s", e.identity_id, found.ca.id, leaf.fingerprint)
 
@@ -177,7 +176,9 @@ def _erott(ctx: Context, token: str | None, client: str | None, server: str | No
     shown = f"{client_csr.public_key_print} {server_csr.public_key_print}"
     with spending.spent(ctx, e):
         spending.set_router_certificate(e.router_id, cert, pem)
-        spending.remember(ctx, e, key_print=shown, fingerprint=cert.fingerprint, answer=answer)
+        spending.remember(
+            ctx, e, key_print=shown, fingerprint=cert.fingerprint, answer={"serverCert": answer["serverCert"]}
+        )
         _done(ctx, cert)
     log.info("router %s enrolled, certificate %s", e.router_id, cert.fingerprint)
     return answer
