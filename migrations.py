@@ -317,7 +317,6 @@ _V1 = (
     '"method" TEXT NOT NULL, "source_address" TEXT NOT NULL, "owner_name" TEXT NOT NULL, "identity" '
     'TEXT, "router" TEXT, "key_print" TEXT, "fingerprint" TEXT, "answer" TEXT, "replay_until" INTEGER '
     "NOT NULL) WITHOUT ROWID",
-    'CREATE INDEX "spent_token_spent_at" ON "spent_token" ("spent_at")',
     'CREATE TABLE "idempotent_answer" ("key_hash" TEXT NOT NULL PRIMARY KEY, "expires_at" INTEGER NOT '
     'NULL, "body_hash" TEXT NOT NULL, "status" INTEGER NOT NULL, "data" TEXT) WITHOUT ROWID',
     'CREATE INDEX "idempotent_answer_expires_at" ON "idempotent_answer" ("expires_at")',

@@ -763,14 +763,14 @@ class Attempt(Base):
 
 
 class SpentToken(Base):
-    """What became of an enrollment token, known by its hash; for a while also the answer that it bought.
+    """What became of an enrollment token, known by its hash.
 
-    `method` is `void` for a token that was replaced or deleted unused. `key_print` and `answer` are what a
-    repeated request must show and gets (domain/enrolling/replay.py), until `replay_until`.
+    `method` is `renewed` or `revoked` for one that ended unused. `key_print` is what a repeated request must show
+    until `replay_until` (domain/enrolling/replay.py), `answer` what it gets besides the certificate of `fingerprint`.
     """
 
     token_hash = pw.TextField(primary_key=True)
-    spent_at = pw.BigIntegerField(index=True)
+    spent_at = pw.BigIntegerField()
     method = pw.TextField()
     source_address = pw.TextField()
     owner_name = pw.TextField()

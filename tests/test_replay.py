@@ -157,7 +157,7 @@ def test_answers_are_not_kept_for_ever(make_controller):
     enroll(api, "ott", found["token"], csr()[0], PEM).ok()
     sql(server, "UPDATE spent_token SET replay_until = 1, spent_at = spent_at - 3600000")
     server.restart()
-    wait_until(lambda: sql(server, "SELECT count(*) FROM spent_token WHERE answer IS NULL") == [(1,)])
+    wait_until(lambda: sql(server, "SELECT count(*) FROM spent_token WHERE key_print IS NULL") == [(1,)])
     sql(server, "UPDATE spent_token SET spent_at = 1")
     server.restart()
     wait_until(lambda: sql(server, "SELECT count(*) FROM spent_token") == [(0,)])

@@ -44,8 +44,7 @@ def _ott(ctx: Context, token: str | None, csr_text: str | bytes | None) -> str:
     with spending.spent(ctx, e):
         spending.add_certificate(e.identity_id, cert, pem)
         addresses.note(ctx, Identity, e.identity_id)
-        answer = {"cert": pem}
-        spending.remember(ctx, e, key_print=cert.public_key_print, fingerprint=cert.fingerprint, answer=answer)
+        spending.remember(ctx, e, key_print=cert.public_key_print, fingerprint=cert.fingerprint)
         _done(ctx, cert)
     log.info("identity %s enrolled by ott, certificate %s", e.identity_id, cert.fingerprint)
     return pem
@@ -82,7 +81,7 @@ def _ottca(ctx: Context, token: str | None) -> None:
         found.settle()
         spending.add_certificate(e.identity_id, leaf, "".join(c.pem for c in ctx.peer), ca=found.ca)
         addresses.note(ctx, Identity, e.identity_id)
-        spending.remember(ctx, e, key_print=leaf.fingerprint, fingerprint=leaf.fingerprint, answer={})
+        spending.remember(ctx, e, key_print=leaf.fingerprint, fingerprint=leaf.fingerprint)
         _done(ctx, leaf)
     log.info("identity %s enrolled by ottca with ca %s, certificate %s", e.identity_id, found.ca.id, leaf.fingerprint)
 
@@ -183,7 +182,9 @@ def _erott(ctx: Context, token: str | None, client: str | None, server: str | No
     with spending.spent(ctx, e):
         spending.set_router_certificate(e.router_id, cert, pem)
         addresses.note(ctx, Router, e.router_id)
-        spending.remember(ctx, e, key_print=shown, fingerprint=cert.fingerprint, answer=answer)
+        spending.remember(
+            ctx, e, key_print=shown, fingerprint=cert.fingerprint, answer={"serverCert": answer["serverCert"]}
+        )
         _done(ctx, cert)
     log.info("router %s enrolled, certificate %s", e.router_id, cert.fingerprint)
     return answer

@@ -27,17 +27,15 @@ def answer(ctx: Context, gone: Gone, shown: str) -> dict[str, Any]:
     shown: the print of the key that the request comes with, "" when it has none.
     """
     spent = gone.spent
-    if spent is None or spent.answer is None or not spent.key_print:
-        raise gone
-    if spent.replay_until <= now_ms():
+    if spent is None or not spent.key_print or spent.replay_until <= now_ms():
         raise gone
     if not hmac.compare_digest(shown.encode(), spent.key_print.encode()):
         raise ApiError(gone.code, log=f"{gone.log}; this request comes with another key")
-    why = _no_longer_true(spent)
+    pem, why = _certificate(spent)
     if why:
         raise ApiError(gone.code, log=f"{gone.log}; it is not answered again, since {why}")
     ctx.attempt.note = f"'{spent.owner_name}' repeated its enrollment with the same key and got the same answer again"
-    return dict(spent.answer)
+    return {**(spent.answer or {}), "cert": pem}
 
 
 def prune(days: int) -> None:
@@ -46,23 +44,25 @@ def prune(days: int) -> None:
     with store.write():
         SpentToken.delete().where(SpentToken.spent_at < now - days * 86_400_000).execute()
         SpentToken.update(answer=None, key_print=None).where(
-            SpentToken.answer.is_null(is_null=False), SpentToken.replay_until < now
+            SpentToken.key_print.is_null(is_null=False), SpentToken.replay_until < now
         ).execute()
 
 
-def _no_longer_true(spent: SpentToken) -> str:
-    """Why the answer would mislead its client; "" when it would not."""
+def _certificate(spent: SpentToken) -> tuple[str, str]:
+    """The certificate that the token bought, with its chain; or why that would mislead its client."""
     if spent.router:
         router = by_id(Router).first(spent.router)
         if router is None:
-            return "the router was deleted"
-        return "" if router.fingerprint == spent.fingerprint else "the router has another certificate by now"
+            return "", "the router was deleted"
+        if router.fingerprint != spent.fingerprint:
+            return "", "the router has another certificate by now"
+        return str(router.cert_pem), ""
     identity = by_id(Identity).first(spent.identity)
     if identity is None:
-        return "the identity was deleted"
+        return "", "the identity was deleted"
     if credentials.is_disabled(identity):
-        return "the identity is disabled"
-    held = Authenticator.select().where(
+        return "", "the identity is disabled"
+    held = Authenticator.get_or_none(
         Authenticator.identity == identity.id, Authenticator.cert_fingerprint == spent.fingerprint
     )
-    return "" if held.exists() else "the identity has another certificate by now"
+    return (str(held.cert_pem), "") if held else ("", "the identity has another certificate by now")

@@ -124,7 +124,7 @@ def remember(
         key_print: what a repeated request must show: the print of the public key in the CSR, the
             fingerprint of the client certificate. "" for what is not repeated.
         fingerprint: of the certificate that the answer stands for.
-        answer: the properties of the answer that cannot be made again.
+        answer: the properties of the answer that stand nowhere else; the certificate does.
     """
     minutes = ctx.ctrl.settings.replay_minutes if key_print else 0
     now = now_ms()
