@@ -27,6 +27,10 @@ try() {
     "$@" identity create box-1 --data "$data" --output jwt >"$work/$name.jwt"
     "$@" enroll "$work/$name.jwt" --out "$work/$name.json" >/dev/null
     grep -q '"ztAPI"' "$work/$name.json"
+    echo "a good passphrase" >"$work/passphrase"
+    "$@" backup "$work/$name.age" --data "$data" --passphrase-file "$work/passphrase" >/dev/null
+    "$@" restore --check "$work/$name.age" --passphrase-file "$work/passphrase" | grep -q 'can be restored'
+    "$@" doctor --data "$data" >/dev/null || [ $? -eq 1 ] # a fresh one is told to set up backups
     kill "$server"
     wait "$server" || { cat "$work/$name.err" >&2; return 1; }
     server=
