@@ -10,6 +10,7 @@ from typing import Any
 
 from domain import enrollment, identities, roles
 from domain.context import Context
+from domain.enrolling import spending
 from models import EdgeRouterPolicy, Enrollment, Identity, Router, Service, ServiceEdgeRouterPolicy
 from wire.errors import ApiError, not_found
 from wire.resource import CLIENT, NEVER, Action, Result, links, now_ms, time_text
@@ -151,7 +152,9 @@ def re_enroll(ctx: Context, id: str) -> Any:
     row = Router.get_or_none(Router.id == id, Router.kind == "edge")
     if row is None:
         raise not_found("router", id)
-    Enrollment.delete().where(Enrollment.router == id).execute()
+    for e in Enrollment.select().where(Enrollment.router == id):
+        spending.void(e, spending.RENEWED)
+        e.delete_instance()
     Router.update(is_verified=False, fingerprint=None, cert_pem=None, cert_expires_at=None, updated_at=now_ms()).where(
         Router.id == id
     ).execute()
