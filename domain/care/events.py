@@ -125,7 +125,8 @@ class Newsroom:
 
     def is_full(self) -> bool:
         """Whether there are as many listeners as there may be."""
-        return len(self._listeners) >= MAX_LISTENERS
+        with self._lock:
+            return sum(one.stream.is_open for one in self._listeners) >= MAX_LISTENERS
 
     def _run(self) -> None:
         beat = prune = time.monotonic()
@@ -137,7 +138,7 @@ class Newsroom:
                     self._prune()
                 self.ctrl.attempts.flush()
                 beat = self._serve(beat)
-            except (store.DatabaseError, OSError):
+            except Exception:  # whatever goes wrong in one turn, the log must go on
                 log.exception("news could not be written or sent; trying again")
             gather.wait(GATHER_SECONDS)
             self._bell.wait(HEARTBEAT_SECONDS)

@@ -83,8 +83,8 @@ class Webhook:
             self._bell.clear()
             try:
                 pause = self._deliver()
-            except store.DatabaseError:
-                log.exception("the audit log could not be read for the webhook")
+            except Exception:  # whatever goes wrong in one turn, delivery must go on
+                log.exception("the audit log could not be sent to the webhook")
                 pause = FIRST_PAUSE_SECONDS
             self._wait(pause)
         store.database.close()

@@ -87,7 +87,7 @@ def gone(ctx: Context, whole: str) -> Gone:
     if spent is None:
         return Gone(
             None,
-            "the token is unknown: it is mistyped, of another controller, or its identity or router was deleted",
+            "the token is unknown: it is mistyped, of another controller, or its identity, router or CA was deleted",
         )
     ctx.attempt.identity, ctx.attempt.router = spent.identity, spent.router
     name = spent.owner_name

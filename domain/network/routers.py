@@ -10,6 +10,7 @@ from typing import Any
 
 from domain import enrollment, identities, roles
 from domain.context import Context
+from domain.enrolling import spending
 from models import EdgeRouterPolicy, Enrollment, Identity, Router, Service, ServiceEdgeRouterPolicy
 from wire.errors import ApiError, not_found
 from wire.resource import CLIENT, NEVER, Action, Result, links, now_ms, time_text
@@ -166,7 +167,9 @@ def re_enroll(ctx: Context, id: str) -> Any:
 
 def start_over(ctx: Context, row: Router, *, expires_at: int | None = None) -> None:
     """End a router's certificate and give it one new token. Needs a write transaction."""
-    Enrollment.delete().where(Enrollment.router == row.id).execute()
+    for e in Enrollment.select().where(Enrollment.router == row.id):
+        spending.void(e, spending.RENEWED)
+        e.delete_instance()
     Router.update(is_verified=False, fingerprint=None, cert_pem=None, cert_expires_at=None, updated_at=now_ms()).where(
         Router.id == row.id
     ).execute()
