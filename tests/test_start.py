@@ -354,7 +354,7 @@ _help: list[str] = []
 
 def run_help() -> str:
     if not _help:
-        _help.append(run("--help").stdout)
+        _help.append(run("run", "--help").stdout + run("identity", "list", "--help").stdout)
     return _help[0]
 
 
