@@ -16,6 +16,7 @@ import { code, copyButton } from "../ui/copy.js";
 import { copyAs } from "../ui/copyas.js";
 import { menuButton } from "../ui/menu.js";
 import { attributes, bones, card, empty, facts, failed, link, pageHead, pending, stateMark, tabs } from "../ui/parts.js";
+import { tokenItems } from "../ui/tokenacts.js";
 import { cell, plain, reference, roleChips } from "../ui/values.js";
 
 /** Shown elsewhere on the page, or of no use to a person. */
@@ -60,7 +61,7 @@ function draw(page, of, row, etag, tab, load) {
     label: icon("more"),
     aria: "More actions",
     class: "quiet icon-only",
-    items: () => [...actions.map((a) => ({ label: a.label, icon: a.icon, danger: a.danger, run: () => act(a) })), of.verbs.includes("d") ? { label: "Delete …", icon: "trash", danger: true, run: remove } : null],
+    items: async () => [...(await tokenItems(of, row, load)), ...actions.map((a) => ({ label: a.label, icon: a.icon, danger: a.danger, run: () => act(a) })), of.verbs.includes("d") ? { label: "Delete …", icon: "trash", danger: true, run: remove } : null],
   });
   if (of.verbs.includes("u")) page.offer({ id: "edit", label: `Edit ${title}`, key: "e", icon: "edit", run: () => go(`${path}/edit`) });
   if (of.verbs.includes("d")) page.offer({ id: "delete", label: `Delete ${title} …`, icon: "trash", run: remove });
