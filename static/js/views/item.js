@@ -20,7 +20,7 @@ import { tokenItems } from "../ui/tokenacts.js";
 import { cell, plain, reference, roleChips } from "../ui/values.js";
 
 /** Shown elsewhere on the page, or of no use to a person. */
-const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken", "postureQueries"]);
+const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken", "enrollmentCreatedAt", "postureQueries"]);
 
 /** @param {import("../router.js").Page} page */
 export function itemView(page) {
@@ -87,7 +87,7 @@ const hasActivity = (of) => !["attempts", "audit"].includes(of.key);
 /** @param {import("../router.js").Page} page @param {Entity} of @param {any} row */
 function overview(page, of, row) {
   const panels = (of.panels || []).map((load) => pending(async () => (await load()).panel(row, page), (element) => element, { lines: 3 }));
-  return h("div", { class: "columns" }, h("div", { class: "stack" }, panels, card("What it is", about(of, row)), Object.keys(row.tags || {}).length ? card("Tags", facts(Object.entries(row.tags).map(([k, v]) => [k, plain(v, k)]))) : null), h("div", { class: "stack" }, (of.links || []).map((l) => association(of, row, l))));
+  return h("div", { class: "columns" }, h("div", { class: "stack" }, panels, card("What it is", about(of, row)), Object.keys(row.tags || {}).length ? card("Tags", facts(Object.entries(row.tags).map(([k, v]) => [k, plain(v, k)]))) : null), h("div", { class: "stack" }, (of.links || []).filter((l) => !l.panel).map((l) => association(of, row, l))));
 }
 
 /** @param {Entity} of @param {any} row */

@@ -19,6 +19,7 @@ import { bones, count, empty, failed, pageHead } from "../ui/parts.js";
 import { rowTable } from "../ui/table.js";
 import { announce, good } from "../ui/toast.js";
 import { tokenItems } from "../ui/tokenacts.js";
+import "../ui/tokenbulk.js";
 
 const SIZES = [25, 50, 100, 500];
 
