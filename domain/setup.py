@@ -16,6 +16,8 @@ from domain.logins import credentials
 from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
 from wire.resource import now_ms
 
+# The fact that holds the code of the first run (domain/care/first_run.py).
+FIRST_RUN = "first_run"
 _CONFIG_TYPES = Path(__file__).with_name("config_types.json")
 
 
@@ -116,6 +118,7 @@ def reset_password(user: str, password: str) -> tuple[str, str]:
             Identity.id == identity.id
         ).execute()
         ApiSession.delete().where(ApiSession.identity == identity.id).execute()
+        Meta.delete().where(Meta.key == FIRST_RUN).execute()
     return login, password
 
 
