@@ -134,7 +134,7 @@ export function enrollView(page) {
   /** @param {any} error */
   function fail(error) {
     if (error.shown) return;
-    if (error instanceof ApiError && error.field === "name") return wrong(nameBox, nameNote, error.message === "name must be unique" ? "This name is taken. Each has one of its own." : error.message);
+    if (error instanceof ApiError && error.field === "name") return wrong(nameBox, nameNote, /duplicate|unique/.test(error.message) ? "This name is taken. Each has one of its own." : error.message);
     if (error instanceof ApiError && /username/.test(error.field)) return wrong(userBox, userNote, error.message);
     const detail = technical(error);
     show(problem, h("p", {}, error.message), detail && h("details", {}, h("summary", {}, "Details"), h("pre", { tabindex: "0" }, detail), copyButton(() => detail)));

@@ -2,6 +2,7 @@
 import { MANAGEMENT, OWN, maybe, request } from "../api.js";
 import { inPairs, sha256Of, shareOver } from "../certs.js";
 import { h, show } from "../dom.js";
+import { open } from "../router.js";
 import { day, isNever, relative, time } from "../time.js";
 import { code } from "../ui/copy.js";
 import { copyAs } from "../ui/copyas.js";
@@ -32,7 +33,7 @@ export async function panel(row, page) {
 
 /** @param {string} kind @param {any} row @param {any} key @param {any[]} uses @param {() => any} again */
 function one(kind, row, key, uses, again) {
-  return key.method === "updb" ? password(row, key, uses, again) : certificate(kind, row, key, uses, again);
+  return key.method === "updb" ? password(row, key, uses) : certificate(kind, row, key, uses, again);
 }
 
 /** @param {string} label @param {() => any} run @param {string} [kind] */
@@ -49,10 +50,10 @@ async function perform(call, doing, done, again) {
   return again();
 }
 
-/** @param {any} row @param {any} key @param {any[]} uses @param {() => any} again */
-function password(row, key, uses, again) {
+/** @param {any} row @param {any} key @param {any[]} uses */
+function password(row, key, uses) {
   const last = uses.find((u) => u.method === "password");
-  return h("div", { class: "key" }, h("h3", {}, "Password"), facts([["User name", code(key.username || "", "Copy the user name")], ["Last use", time(last?.createdAt, "not in the log")], ["Made", time(key.createdAt)]]), h("div", { class: "actions" }, button("Re-enroll …", () => reEnroll(row, key, again), "danger-quiet")));
+  return h("div", { class: "key" }, h("h3", {}, "Password"), facts([["User name", code(key.username || "", "Copy the user name")], ["Last use", time(last?.createdAt, "not in the log")], ["Made", time(key.createdAt)]]), h("div", { class: "actions" }, button("Re-enroll …", () => reEnroll(row, key), "danger-quiet")));
 }
 
 /** @param {string} kind @param {any} row @param {any} key @param {any[]} uses @param {() => any} again */
@@ -65,12 +66,12 @@ function certificate(kind, row, key, uses, again) {
   const asked = key.isExtendRequested ? stateMark("pending", key.isKeyRollRequested ? "asked for a new key" : "asked to extend") : null;
   const ask = (/** @type {boolean} */ rollKeys) => /** @type {Call} */ ({ method: "POST", path: `${MANAGEMENT}/authenticators/${encodeURIComponent(key.id)}/request-extend`, body: { rollKeys } });
   const tools = key.isRouter
-    ? [button("Re-enroll …", async () => (await reissue(kind, row.id, row.name, true)) && again(), "danger-quiet")]
+    ? [button("Re-enroll …", async () => (await reissue(kind, row.id, row.name, true)) && open(), "danger-quiet")]
     : [
         button("Ask to extend", () => perform(ask(false), "Asking", `${row.name} is asked to extend its certificate when it next signs in`, again)),
         button("Ask for a new key", () => perform(ask(true), "Asking", `${row.name} is asked for a new key when it next signs in`, again)),
         copyAs(() => ask(false), { what: "the question", class: "quiet icon-only small" }),
-        button("Re-enroll …", () => reEnroll(row, key, again), "danger-quiet"),
+        button("Re-enroll …", () => reEnroll(row, key), "danger-quiet"),
       ];
   return h(
     "div",
@@ -99,12 +100,12 @@ function validity(key) {
   return h("div", { class: "validity-line" }, h("span", {}, day(key.notBefore)), bar, h("span", { title: key.notAfter }, day(key.notAfter), h("span", { class: "soft" }, ` ${relative(key.notAfter)}`)));
 }
 
-/** @param {any} row @param {any} key @param {() => any} again */
-async function reEnroll(row, key, again) {
+/** @param {any} row @param {any} key */
+async function reEnroll(row, key) {
   const path = `${MANAGEMENT}/authenticators/${encodeURIComponent(key.id)}/re-enroll`;
   const call = (/** @type {string} */ expiresAt) => /** @type {Call} */ ({ method: "POST", path, body: { expiresAt } });
   const expiresAt = await askExpiry({ title: `Re-enroll ${row.name}?`, body: "This key ends at once, and so do its sessions. A token takes its place, with which it joins again.", yes: "Re-enroll", danger: true, call });
-  if (expiresAt) await perform(call(expiresAt), "Re-enrolling", `${row.name} has a token now`, again);
+  if (expiresAt) await perform(call(expiresAt), "Re-enrolling", `${row.name} has a token now`, open);
 }
 
 /** @param {any} row @param {any} key @param {() => any} again */

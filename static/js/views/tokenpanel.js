@@ -30,7 +30,7 @@ export async function panel(row, page) {
     if (isIn) return h("p", { class: "soft" }, "None.");
     return h("div", { class: "actions" }, h("p", { class: "soft" }, "None: nobody can join as it now."), h("button", { type: "button", class: "primary", onclick: () => then(reissue(kind, row.id, row.name, false)) }, "Make a token …"));
   }
-  page.onLeave(listen((news) => page.isOpen && (news.topic === "poll" || news.data?.entity === "enrollments" || news.data?.identityId === row.id || news.data?.routerId === row.id) && load().catch(() => {})));
+  page.onLeave(listen((news) => page.isOpen && (news.topic === "poll" || ["enrollments", "authenticators"].includes(news.data?.entity) || news.data?.identityId === row.id || news.data?.routerId === row.id) && load().catch(() => {})));
   await load();
   return card("Tokens", body);
 }
