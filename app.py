@@ -47,8 +47,10 @@ from domain.care import (
     crls,
     doctor,
     events,
+    first_run,
     overview,
     rollover,
+    shares,
     watch,
     webhook,
 )
@@ -91,6 +93,8 @@ MODULES = (
     crls,
     backups,
     doctor,
+    first_run,
+    shares,
     bulk,
     exports,
     events,
@@ -178,9 +182,10 @@ def run(settings: config.Settings) -> int:
         open_store(folder)
         first = setup.is_new()
         password = setup.first_start(settings.admin_user, settings.admin_password) if first else ""
+        code = first_run.offer() if first and not settings.admin_password else ""
         ctrl, server = _listen(settings, folder)
         stopping = _stop_on_signals(server)
-        _announce(settings, ctrl, folder, password)
+        _announce(settings, ctrl, folder, password, code)
         _serve(ctrl, server, stopping)
     finally:
         store.close()
@@ -198,10 +203,11 @@ def init(settings: config.Settings) -> int:
         if not setup.is_new():
             raise setup.SetupError(f"{folder.resolve()} holds a controller already")
         password = setup.first_start(settings.admin_user, settings.admin_password)
+        code = "" if settings.admin_password else first_run.offer()
         ctrl = make_controller(settings, open_authority(settings, folder / "pki", addresses.take_setting(settings)))
         certificates.note_own(ctrl.authority)
         addresses.listening(ctrl, settings.listen.port)
-        _announce(settings, ctrl, folder, password)
+        _announce(settings, ctrl, folder, password, code)
     finally:
         store.close()
         lock.release()
@@ -264,8 +270,8 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
     return ctrl, server
 
 
-def _announce(settings: config.Settings, ctrl: Controller, folder: Path, password: str) -> None:
-    """Print what a person needs to go on; the password only when it was made here, and only once."""
+def _announce(settings: config.Settings, ctrl: Controller, folder: Path, password: str, code: str) -> None:
+    """Print what a person needs to go on; password and first-run code only when they were made here, and only once."""
     print(f"zitilite {VERSION}")
     print(f"console   {ctrl.url}/")
     print(f"data      {folder.resolve()}")
@@ -274,6 +280,8 @@ def _announce(settings: config.Settings, ctrl: Controller, folder: Path, passwor
             print(f"root CA   SHA-256 {root.sha256}")
     if password and not settings.admin_password:
         print(f"admin     user {settings.admin_user}  password {password}  (shown only now)")
+    if code:
+        print(f"first run  {ctrl.url}{first_run.PAGE}#{code}  (choose name and password; works once, for a day)")
     sys.stdout.flush()
 
 

@@ -279,6 +279,14 @@ _V1 = (
     'CREATE UNIQUE INDEX "api_token_name" ON "api_token" ("name")',
     'CREATE INDEX "api_token_identity_id" ON "api_token" ("identity_id")',
     'CREATE UNIQUE INDEX "api_token_hash" ON "api_token" ("hash")',
+    'CREATE TABLE "share" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
+    '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "hash" TEXT '
+    'NOT NULL, "enrollment_id" TEXT NOT NULL, "token_hash" TEXT NOT NULL, "expires_at" INTEGER NOT '
+    'NULL, "created_by" TEXT NOT NULL, "opened_count" INTEGER NOT NULL, "opened_at" INTEGER, '
+    '"opened_from" TEXT, FOREIGN KEY ("enrollment_id") REFERENCES "enrollment" ("id") ON DELETE '
+    "CASCADE)",
+    'CREATE UNIQUE INDEX "share_hash" ON "share" ("hash")',
+    'CREATE INDEX "share_enrollment_id" ON "share" ("enrollment_id")',
     'CREATE TABLE "address" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT NULL, '
     '"updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" INTEGER NOT NULL, "address" '
     'TEXT NOT NULL, "host" TEXT NOT NULL, "follows_port" INTEGER NOT NULL, "is_issuer" INTEGER NOT '

@@ -601,6 +601,22 @@ class ApiToken(Entity):
     created_by = pw.TextField()
 
 
+class Share(Entity):
+    """A link that shows one pending enrollment to whoever has its secret; only the secret's SHA-256 is kept.
+
+    `token_hash` is that of the token it was made for: a renewed one is another.
+    """
+
+    hash = pw.TextField(unique=True)
+    enrollment = pw.ForeignKeyField(Enrollment, on_delete="CASCADE")
+    token_hash = pw.TextField()
+    expires_at = pw.BigIntegerField()
+    created_by = pw.TextField()
+    opened_count = pw.IntegerField(default=0)
+    opened_at = pw.BigIntegerField(null=True)
+    opened_from = pw.TextField(null=True)
+
+
 class Address(Entity):
     """An address by which clients reach the controller; the issuer of tokens is one of them.
 
@@ -855,6 +871,7 @@ TABLES: tuple[type[Base], ...] = (
     ControllerSetting,
     Revocation,
     ApiToken,
+    Share,
     Address,
     BlockedCertificate,
     Crl,

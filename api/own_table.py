@@ -10,9 +10,9 @@ from typing import Any
 
 from api import care_table
 from api.entities import TABLE as UPSTREAM
-from domain.care import attempts, audit, people, states
+from domain.care import attempts, audit, people, shares, states
 from domain.logins import api_tokens
-from models import ApiToken, Attempt, Audit, Router
+from models import ApiToken, Attempt, Audit, Router, Share
 from wire.filter_sql import Symbol
 from wire.resource import INT, OBJECT, OPTIONAL_TEXT, OWN, TEXT, TIME, Entity, Field, Kind
 
@@ -63,6 +63,26 @@ ENTITIES: tuple[Entity, ...] = (
         scope=api_tokens.mine,
         before_save=api_tokens.before_save,
         extend=api_tokens.extend,
+    ),
+    Entity(
+        "shares",
+        "share",
+        Share,
+        "Share",
+        (
+            _shown("enrollmentId", column="enrollment_id"),
+            _shown("expiresAt", TIME),
+            _shown("createdBy"),
+            _shown("openedCount", INT),
+            _shown("openedAt", TIME),
+            _shown("openedFrom", OPTIONAL_TEXT),
+        ),
+        bases=(OWN,),
+        verbs="lgd",
+        permission="enrollment",
+        symbols={"enrollmentId": Symbol("string", Share.enrollment)},
+        scope=shares.visible,
+        extend=shares.extend,
     ),
     Entity(
         "attempts",

@@ -17,6 +17,8 @@ from domain.logins import credentials
 from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
 from wire.resource import now_ms
 
+# The fact that holds the code of the first run (domain/care/first_run.py).
+FIRST_RUN = "first_run"
 _CONFIG_TYPES = Path(__file__).with_name("config_types.json")
 
 
@@ -118,6 +120,7 @@ def reset_password(user: str, password: str) -> tuple[str, str]:
         ).execute()
         ApiSession.delete().where(ApiSession.identity == identity.id).execute()
         audit.record_local("reset-password", "identities", identity.id, identity.name)
+        Meta.delete().where(Meta.key == FIRST_RUN).execute()
     return login, password
 
 

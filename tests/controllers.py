@@ -46,6 +46,7 @@ class Controller:
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
         self._knows_ca = False
+        self._lines: queue.Queue[str] = queue.Queue()
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> Controller:
@@ -62,7 +63,7 @@ class Controller:
         return self
 
     def _wait_for_url(self, process: subprocess.Popen[str]) -> str:
-        lines: queue.Queue[str] = queue.Queue()
+        lines = self._lines = queue.Queue()
         threading.Thread(target=_drain, args=(process, lines), daemon=True).start()
         seen, deadline = "", time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and not seen.endswith("\0"):
@@ -72,6 +73,13 @@ class Controller:
                 return found[0]
         self.kill()
         raise RuntimeError(f"the server named no address\n--- stdout\n{seen}\n--- stderr\n{self.stderr()}")
+
+    def first_run_link(self) -> str:
+        """The link that the first start printed after its address. Raises queue.Empty where there is none."""
+        while True:
+            line = self._lines.get(timeout=5)
+            if line.startswith("first run"):
+                return line.split()[2]
 
     @property
     def pid(self) -> int:

@@ -31,6 +31,7 @@
  * @property {string} to an entity
  * @property {string} [label]
  * @property {string} [loses] what happens to them when the item is deleted: "lose access", "are deleted"
+ * @property {boolean} [panel] shown by a panel of its own
  *
  * @typedef {object} ItemAction
  * @property {string} id
@@ -98,6 +99,7 @@ const DEVICES = [
     own: `${OWN}/identities`,
     about: "A device, a person or a program that may take part in the network. Each gets a token once, and with it a certificate of its own.",
     known: "/identity-role-attributes",
+    panels: [() => import("./views/tokenpanel.js"), () => import("./views/keypanel.js")],
     columns: [
       NAME,
       { name: "enrollmentState", label: "State", kind: "state" },
@@ -124,8 +126,8 @@ const DEVICES = [
       { path: "service-policies", to: "service-policies", label: "Service policies", loses: "no longer reach it" },
       { path: "edge-routers", to: "edge-routers", label: "Routers it may use" },
       { path: "edge-router-policies", to: "edge-router-policies", label: "Router policies" },
-      { path: "authenticators", to: "authenticators", label: "Keys", loses: "are deleted" },
-      { path: "enrollments", to: "enrollments", label: "Pending tokens", loses: "stop working" },
+      { path: "authenticators", to: "authenticators", label: "Keys", loses: "are deleted", panel: true },
+      { path: "enrollments", to: "enrollments", label: "Pending tokens", loses: "stop working", panel: true },
     ],
     actions: [
       { id: "enable", label: "Enable", icon: "check", when: (r) => r.disabled, call: (r) => ({ method: "POST", path: `${MANAGEMENT}/identities/${r.id}/enable` }), done: "is enabled" },
@@ -160,6 +162,7 @@ const DEVICES = [
     fixed: 'kind = "edge"',
     about: "A router that devices connect to. It carries their traffic and joins by a token of its own.",
     known: "/edge-router-role-attributes",
+    panels: [() => import("./views/tokenpanel.js"), () => import("./views/keypanel.js")],
     columns: [
       NAME,
       { name: "enrollmentState", label: "State", kind: "state" },
@@ -194,6 +197,7 @@ const DEVICES = [
     place: "routers",
     icon: "router",
     about: "A router inside the network, which devices do not see.",
+    panels: [() => import("./views/tokenpanel.js")],
     columns: [NAME, { name: "isVerified", label: "State", kind: "state", from: (r) => (r.isVerified ? "enrolled" : "pending") }, { name: "cost", label: "Cost", kind: "count" }, { name: "noTraversal", label: "No traversal", kind: "bool" }, CREATED],
     fields: [
       NAME_FIELD,

@@ -38,10 +38,21 @@ function leave() {
   else show(app, loginView(enter));
 }
 
-connect({ askAgain: askOnce, line });
-watchSession((now) => (now ? enter() : leave()));
-start({ show: showPage, confirm: confirmLeave });
-startKeys();
-installToasts(document.body);
-if (session() || (await fromOtherTab())) enter();
-else show(app, loginView(enter));
+/** Pages for people who have no account here yet: nothing of the console is around them. @type {Record<string, () => Promise<any>>} */
+const ALONE = {
+  "/console/first-run": async () => (await import("./views/firstrun.js")).firstRunPage(app),
+  "/console/share": async () => (await import("./views/share.js")).sharePage(app),
+};
+
+async function main() {
+  installToasts(document.body);
+  const alone = ALONE[location.pathname.replace(/\/$/, "")];
+  if (alone) return alone();
+  connect({ askAgain: askOnce, line });
+  watchSession((now) => (now ? enter() : leave()));
+  start({ show: showPage, confirm: confirmLeave });
+  startKeys();
+  if (session() || (await fromOtherTab())) return enter();
+  show(app, loginView(enter));
+}
+await main();

@@ -10,6 +10,8 @@ addPage({ path: "/overview", place: "overview", view: "overviewView", title: "Ov
 addPage({ path: "/about", place: "settings", label: "About", view: "aboutView", title: "About", load: () => import("./views/about.js") });
 
 // Guided pages stand before the generic ones of the same entity.
+addPage({ path: "/enroll", place: "enrollments", view: "enrollView", title: "Enroll a device", load: () => import("./views/enroll.js") });
+addPage({ path: "/enroll/:kind/:id", place: "enrollments", view: "enrolledView", title: "Token", load: () => import("./views/enrolled.js") });
 
 for (const e of ENTITIES) {
   const common = { place: e.place, with: { entity: e } };

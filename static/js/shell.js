@@ -61,7 +61,7 @@ function placeLink(p) {
 /** The primary action of the whole console. @param {string} kind */
 const primary = (kind) => h("a", { class: `button primary enroll ${kind}`, href: href(enrollPath) }, icon("plus"), h("span", {}, "Enroll a device"));
 /** Where "Enroll a device" goes. */
-export const enrollPath = "/identities/new";
+export const enrollPath = "/enroll";
 
 function topBar() {
   const health = h("a", { class: "health", href: href("/overview") });

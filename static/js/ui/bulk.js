@@ -41,7 +41,7 @@ const ACTIONS = [
     icon: "edit",
     when: (of) => of.verbs.includes("u") && of.fields.some((f) => f.name === "tags"),
     prepare: () => askTag(),
-    one: (row, { key, value }, of) => saveRow(of, row.id, { ...always(of, row), tags: { ...row.tags, [key]: value } }),
+    one: (row, { key, value, remove }, of) => saveRow(of, row.id, { ...always(of, row), tags: Object.fromEntries(Object.entries({ ...row.tags, [key]: value }).filter(([k]) => !remove || k !== key)) }),
   },
   {
     id: "delete",
@@ -67,6 +67,9 @@ export function registerBulk(action) {
   else ACTIONS.splice(ACTIONS.length - 1, 0, action);
 }
 
+/** A registered action, to be built upon. @param {string} id */
+export const bulkAction = (id) => /** @type {BulkAction} */ (ACTIONS.find((a) => a.id === id));
+
 /** What can be done to many of these. @param {Entity} of @returns {BulkAction[]} */
 export function bulkActions(of) {
   const own = (of.actions || []).map((a) => ({
@@ -77,7 +80,7 @@ export function bulkActions(of) {
     one: (/** @type {any} */ row) => request(a.call(row)),
   }));
   const shared = ACTIONS.filter((a) => !a.when || a.when(of));
-  return [...shared.filter((a) => !a.danger), ...own, ...shared.filter((a) => a.danger)];
+  return [...shared.filter((a) => !a.danger), ...own.filter((a) => !shared.some((s) => s.id === a.id)), ...shared.filter((a) => a.danger)];
 }
 
 /** @param {any[]} rows @param {Entity} of @returns {Promise<{add: string[], remove: string[]} | undefined>} */
@@ -95,15 +98,16 @@ function askAttributes(rows, of) {
   });
 }
 
-/** @returns {Promise<{key: string, value: string} | undefined>} */
+/** @returns {Promise<{key: string, value: string, remove: boolean} | undefined>} */
 function askTag() {
   return openDialog({
-    title: "Set a tag",
+    title: "Tag",
     kind: "narrow",
     body: (close) => {
       const key = h("input", { id: "tag-key", required: true, autofocus: true });
       const value = h("input", { id: "tag-value" });
-      return h("form", { class: "stack", onsubmit: (/** @type {Event} */ e) => (e.preventDefault(), close({ key: key.value.trim(), value: value.value })) }, h("div", { class: "field" }, h("label", { for: "tag-key" }, "Name"), key), h("div", { class: "field" }, h("label", { for: "tag-value" }, "Value"), value), h("footer", { class: "actions" }, h("button", { class: "primary" }, "Set")));
+      const remove = h("input", { id: "tag-remove", type: "checkbox", onchange: () => (value.disabled = remove.checked) });
+      return h("form", { class: "stack", onsubmit: (/** @type {Event} */ e) => (e.preventDefault(), close({ key: key.value.trim(), value: value.value, remove: remove.checked })) }, h("div", { class: "field" }, h("label", { for: "tag-key" }, "Name"), key), h("div", { class: "field" }, h("label", { for: "tag-value" }, "Value"), value), h("label", { class: "choice" }, remove, "Take this tag away"), h("footer", { class: "actions" }, h("button", { class: "primary" }, "Apply")));
     },
   });
 }
@@ -165,7 +169,7 @@ function work(action, rows, of, options, close) {
  * A few at a time, in order. @param {any[]} rows @param {(row: any) => Promise<any>} one
  * @param {(row: any, error?: any) => void} report @param {AbortSignal} signal
  */
-async function each(rows, one, report, signal) {
+export async function each(rows, one, report, signal) {
   let next = 0;
   async function worker() {
     while (next < rows.length && !signal.aborted) {

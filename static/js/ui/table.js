@@ -16,7 +16,7 @@ import { cell } from "./values.js";
  * @param {(sort: string) => void} how.onSort
  * @param {Map<string, any> | null} how.selected rows by id; null where nothing can be selected
  * @param {() => void} [how.onSelect]
- * @param {(row: any) => import("./menu.js").Item[]} how.menu
+ * @param {(row: any) => import("./menu.js").Item[] | Promise<import("./menu.js").Item[]>} how.menu
  * @param {(row: any) => import("../dom.js").Child} [how.extra] a column at the end
  */
 export function rowTable({ of, sort, onSort, selected, onSelect = () => {}, menu, extra }) {

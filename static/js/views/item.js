@@ -16,10 +16,11 @@ import { code, copyButton } from "../ui/copy.js";
 import { copyAs } from "../ui/copyas.js";
 import { menuButton } from "../ui/menu.js";
 import { attributes, bones, card, empty, facts, failed, link, pageHead, pending, stateMark, tabs } from "../ui/parts.js";
+import { tokenItems } from "../ui/tokenacts.js";
 import { cell, plain, reference, roleChips } from "../ui/values.js";
 
 /** Shown elsewhere on the page, or of no use to a person. */
-const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken", "postureQueries"]);
+const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken", "enrollmentCreatedAt", "postureQueries"]);
 
 /** @param {import("../router.js").Page} page */
 export function itemView(page) {
@@ -60,7 +61,7 @@ function draw(page, of, row, etag, tab, load) {
     label: icon("more"),
     aria: "More actions",
     class: "quiet icon-only",
-    items: () => [...actions.map((a) => ({ label: a.label, icon: a.icon, danger: a.danger, run: () => act(a) })), of.verbs.includes("d") ? { label: "Delete …", icon: "trash", danger: true, run: remove } : null],
+    items: async () => [...(await tokenItems(of, row, load)), ...actions.map((a) => ({ label: a.label, icon: a.icon, danger: a.danger, run: () => act(a) })), of.verbs.includes("d") ? { label: "Delete …", icon: "trash", danger: true, run: remove } : null],
   });
   if (of.verbs.includes("u")) page.offer({ id: "edit", label: `Edit ${title}`, key: "e", icon: "edit", run: () => go(`${path}/edit`) });
   if (of.verbs.includes("d")) page.offer({ id: "delete", label: `Delete ${title} …`, icon: "trash", run: remove });
@@ -86,7 +87,7 @@ const hasActivity = (of) => !["attempts", "audit"].includes(of.key);
 /** @param {import("../router.js").Page} page @param {Entity} of @param {any} row */
 function overview(page, of, row) {
   const panels = (of.panels || []).map((load) => pending(async () => (await load()).panel(row, page), (element) => element, { lines: 3 }));
-  return h("div", { class: "columns" }, h("div", { class: "stack" }, panels, card("What it is", about(of, row)), Object.keys(row.tags || {}).length ? card("Tags", facts(Object.entries(row.tags).map(([k, v]) => [k, plain(v, k)]))) : null), h("div", { class: "stack" }, (of.links || []).map((l) => association(of, row, l))));
+  return h("div", { class: "columns" }, h("div", { class: "stack" }, panels, card("What it is", about(of, row)), Object.keys(row.tags || {}).length ? card("Tags", facts(Object.entries(row.tags).map(([k, v]) => [k, plain(v, k)]))) : null), h("div", { class: "stack" }, (of.links || []).filter((l) => !l.panel).map((l) => association(of, row, l))));
 }
 
 /** @param {Entity} of @param {any} row */

@@ -18,6 +18,8 @@ import { menuButton } from "../ui/menu.js";
 import { bones, count, empty, failed, pageHead } from "../ui/parts.js";
 import { rowTable } from "../ui/table.js";
 import { announce, good } from "../ui/toast.js";
+import { tokenItems } from "../ui/tokenacts.js";
+import "../ui/tokenbulk.js";
 
 const SIZES = [25, 50, 100, 500];
 
@@ -96,9 +98,10 @@ export function listView(page) {
   const nothingYet = () => empty(of.icon, `No ${of.many} yet`, of.about, of.verbs.includes("c") ? h("a", { class: "button primary", href: href(`/${of.key}/new`) }, icon("plus"), capital(`new ${of.one}`)) : null);
   const nothingFits = () => empty("filter", "Nothing fits", "No " + of.one + " is like that. The filter is kept, so that it can be changed.", h("button", { type: "button", onclick: () => (box.set(""), change({ filter: "", offset: 0 })) }, "Show all"));
 
-  /** @param {any} row @returns {import("../ui/menu.js").Item[]} */
-  function rowMenu(row) {
+  /** @param {any} row @returns {Promise<import("../ui/menu.js").Item[]>} */
+  async function rowMenu(row) {
     return [
+      ...(await tokenItems(of, row, load)),
       of.verbs.includes("u") ? { label: "Edit", icon: "edit", href: href(`/${of.key}/${encodeURIComponent(row.id)}/edit`) } : null,
       ...(of.actions || []).filter((a) => !a.when || a.when(row)).map((a) => ({ label: a.label, icon: a.icon, danger: a.danger, run: async () => (await runAction(of, a, row)) && load() })),
       ...(of.verbs.includes("d") ? copyItems(() => removeCall(of, row.id)).slice(0, 1).map((i) => i && { ...i, label: "Copy its deletion as curl" }) : []),
