@@ -5,8 +5,8 @@ import { date } from "../time.js";
 import { code, copyButton } from "./copy.js";
 import { facts, stateMark } from "./parts.js";
 
-/** One certificate. @param {import("../authorities.js").Decoded} c @param {import("../dom.js").Child} [mark] */
-export function certificateCard(c, mark = null) {
+/** One certificate. @param {import("../authorities.js").Decoded} c @param {import("../dom.js").Child} [mark] @param {boolean} [isOpen] */
+export function certificateCard(c, mark = null, isOpen = true) {
   const rows = facts([
     ["Issued by", c.selfSigned ? "itself (a root)" : h("bdi", {}, c.issuer)],
     ["May issue", c.isCa ? (c.pathLength === null ? "certificates and further authorities" : c.pathLength === 0 ? "certificates of devices only" : `certificates, and up to ${c.pathLength} authorities below it`) : "nothing: it is no authority"],
@@ -16,12 +16,12 @@ export function certificateCard(c, mark = null) {
     ["SHA-256", code(c.sha256, "Copy the SHA-256 fingerprint")],
     ["SHA-1", code(c.sha1, "Copy the SHA-1 fingerprint")],
   ]);
-  return h("article", { class: "certificate" }, h("header", {}, h("h3", {}, name(c.subject || "no subject")), mark), warnings(c.warnings), h("details", { open: true }, h("summary", {}, "What stands in it"), rows));
+  return h("article", { class: "certificate" }, h("header", {}, h("h3", {}, name(c.subject || "no subject")), mark), warnings(c.warnings), h("details", { open: isOpen }, h("summary", {}, "What stands in it"), rows));
 }
 
 /** @param {string[]} sentences */
 export function warnings(sentences) {
-  return sentences.length ? h("ul", { class: "warnings" }, sentences.map((w) => h("li", {}, stateMark("warning", " "), h("bdi", {}, w[0].toUpperCase() + w.slice(1))))) : null;
+  return sentences.length ? h("ul", { class: "warnings" }, sentences.map((w) => h("li", {}, h("span", { class: "state triangle state-warning" }, h("span", { class: "shape", "aria-hidden": "true" }), h("span", { class: "hidden" }, "Warning: ")), h("bdi", {}, w[0].toUpperCase() + w.slice(1))))) : null;
 }
 
 /** Steps that passed or not. @param {{title: string, ok: boolean | null, reason?: string | null}[]} steps */

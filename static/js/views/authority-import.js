@@ -103,7 +103,7 @@ function bring(page, draft) {
     }
     const mark = (/** @type {import("../authorities.js").Decoded} */ c) => (!c.isCa ? null : several ? h("label", { class: "choice" }, h("input", { type: "radio", name: "chosen", checked: c === issuing, onchange: () => ((chosen = c), judge()) }), h("span", {}, "import this one")) : h("span", { class: "soft" }, "this one is imported"));
     judge();
-    show(found, warnings(notes), h("div", { class: "stack" }, certificates.map((c) => certificateCard(c, mark(c)))), note, h("footer", { class: "form-foot" }, button));
+    show(found, warnings(notes), h("div", { class: "stack" }, certificates.map((c) => certificateCard(c, mark(c), c === issuing || certificates.length === 1))), note, h("footer", { class: "form-foot" }, button));
     announce(`${certificates.length} certificates were read`);
     button.scrollIntoView({ block: "nearest" });
   }
@@ -232,6 +232,6 @@ function prove(page, row) {
 /** @param {any} row */
 function trying(row) {
   if (!row.isVerified) return h("div", { class: "stack" }, h("p", {}, "First it has to be proved that this authority is yours."), h("div", {}, h("a", { class: "button primary", href: address(row, 3) }, "Prove it")));
-  const foot = h("footer", { class: "form-foot" }, h("a", { class: "button primary", href: href(`/cas/${encodeURIComponent(row.id)}`) }, "Done: to its page"), row.isOttCaEnrollmentEnabled ? h("a", { class: "button", href: href("/identities/new") }, "Announce a device") : null);
+  const foot = h("footer", { class: "form-foot still" }, h("a", { class: "button primary", href: href(`/cas/${encodeURIComponent(row.id)}`) }, "Done: to its page"), row.isOttCaEnrollmentEnabled ? h("a", { class: "button", href: href("/identities/new") }, "Announce a device") : null);
   return h("div", { class: "stack" }, h("p", { class: "lead" }, "See what would happen to a device, before any comes. Nothing is made by looking."), card("A device's certificate", trial()), tokenCard(row), foot);
 }

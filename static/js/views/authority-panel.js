@@ -16,7 +16,9 @@ import { tokenCard, trial } from "./authority-try.js";
 /** @param {any} row */
 export async function panel(row) {
   const people = await peopleOf(row.id);
-  return h("div", { class: "stack" }, standing(row, people), rules(row, people), crowd(row, people), tokenCard(row), row.isVerified ? card("What would happen to a device", trial()) : null, certificate(row), blocking(row), crl(row, people));
+  const left = [standing(row, people), rules(row, people), tokenCard(row), certificate(row)];
+  const right = [crowd(row, people), row.isVerified ? card("What would happen to a device", trial()) : null, blocking(row), crl(row, people)];
+  return h("div", { class: "authority" }, h("div", { class: "stack" }, left), h("div", { class: "stack" }, right));
 }
 
 /** @param {any} row @param {number} step */

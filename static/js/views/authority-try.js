@@ -19,7 +19,7 @@ export function trial() {
     try {
       const { certificates, notes } = await decodeFiles(files);
       const { data } = await request(tryCall(pemOf(certificates)));
-      show(result, warnings(notes), verdict(data), h("details", {}, h("summary", {}, "The certificate"), certificates.map((c) => certificateCard({ ...c, warnings: c.warnings.filter((w) => !w.startsWith("it is not a CA")) }))), h("div", {}, copyAs(() => tryCall(pemOf(certificates)), { label: "Copy as …", what: "the trial" })));
+      show(result, warnings(notes.filter((n) => !n.startsWith("none of these is a CA"))), verdict(data), h("details", {}, h("summary", {}, "The certificate"), certificates.map((c) => certificateCard({ ...c, warnings: c.warnings.filter((w) => !w.startsWith("it is not a CA")) }))), h("div", {}, copyAs(() => tryCall(pemOf(certificates)), { label: "Copy as …", what: "the trial" })));
     } catch (error) {
       show(result, refusal(error));
     }

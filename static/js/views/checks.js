@@ -15,7 +15,7 @@ export function checksView(page) {
   const draw = (/** @type {{rows: any[]}} */ { rows }) => {
     const care = rows.filter((r) => r.state !== "ok");
     const good = rows.filter((r) => r.state === "ok");
-    return h("div", { class: "stack" }, care.length ? card(`${count(care.length, "thing")} to look at`, list(care)) : h("p", { class: "all-good" }, icon("check"), "All is well."), card(`${good.length} in order`, list(good)));
+    return h("div", { class: "stack" }, care.length ? card(`${count(care.length, "thing")} to look at`, list(care)) : h("p", { class: "all-good" }, icon("check"), "All is well."), h("details", { open: !care.length }, h("summary", {}, `${good.length} in order`), card("In order", list(good))));
   };
   return h("div", {}, placeTabs("settings", "/checks"), pageHead({ title: "Health", actions: [again, copyAs(() => ({ method: "GET", path: `${OWN}/checks` }), { what: "the checks" })] }), h("p", { class: "lead" }, "The same as ", h("code", {}, "zitilite doctor"), " finds."), pending(checks, draw, { lines: 8 }));
 }
