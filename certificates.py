@@ -203,6 +203,34 @@ class Cert:
         constraints = self.extension(x509.BasicConstraints)
         return constraints is not None and constraints.ca
 
+    @property
+    def path_length(self) -> int | None:
+        """How many CAs may follow below it, None for no limit (or no CA)."""
+        constraints = self.extension(x509.BasicConstraints)
+        return constraints.path_length if constraints is not None else None
+
+    @property
+    def key_kind(self) -> str:
+        """Kind and size of the key in words: `RSA 2048`, `P-256`, `Ed25519`; "unknown" for others."""
+        key = self._read(lambda c: c.public_key(), None)
+        if isinstance(key, rsa.RSAPublicKey):
+            return f"RSA {key.key_size}"
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            curves = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+            return curves.get(key.curve.name, key.curve.name)
+        return "Ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else "unknown"
+
+    @property
+    def signature_hash(self) -> str:
+        """The hash that its signature is made over: `SHA256`; "" for kinds that need none (Ed25519)."""
+        found = self._read(lambda c: c.signature_hash_algorithm, None)
+        return found.name.upper() if found else ""
+
+    @property
+    def has_weak_signature(self) -> bool:
+        """Whether the signature is made over MD5 or SHA-1, which chains are not built with."""
+        return isinstance(self._read(lambda c: c.signature_hash_algorithm, None), _WEAK_HASHES)
+
     @functools.cached_property
     def is_self_signed(self) -> bool:
         """Whether its own key signed it."""
@@ -392,6 +420,39 @@ def load_pkcs7(data: bytes) -> list[Cert]:
         return [Cert(raw) for raw in pkcs7.load_der_pkcs7_certificates(data)]
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadCertificate("der", f"this is no PKCS#7 bundle of certificates: {error}") from error
+
+
+def load_any(data: bytes) -> list[Cert]:
+    """Read the certificates of whatever people have: PEM with text around it, DER, PKCS#7 as either, base64, UTF-16.
+
+    Returns at least one certificate, in the order given. Raises BadCertificate.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.decode("utf-16", "replace").encode("utf-8")
+    text = data.decode("latin-1")
+    if "-----BEGIN " in text:
+        found = [cert for label, body in _pem_blocks(text) for cert in _of_block(label, _block_bytes(body) or b"")]
+        # Without any, the reader of PEM alone knows best what is wrong.
+        return found or load_certs(text)
+    der = data if data[:1] == b"\x30" else _block_bytes(text) or b""
+    if der[:1] != b"\x30":
+        raise BadCertificate("no-pem", "there is no certificate in it: neither PEM, nor DER, nor PKCS#7")
+    try:
+        return [_parse_cert(der)]
+    except BadCertificate as error:
+        try:
+            found = load_pkcs7(der)
+        except BadCertificate:
+            raise error from None
+        if not found:
+            raise BadCertificate("der", "the PKCS#7 bundle has no certificate in it") from None
+        return found
+
+
+def _of_block(label: str, der: bytes) -> list[Cert]:
+    if label in ("PKCS7", "CMS"):
+        return load_pkcs7(der)
+    return [_parse_cert(der)] if label in ("CERTIFICATE", "X509 CERTIFICATE") else []
 
 
 class Csr:

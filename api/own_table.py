@@ -10,7 +10,7 @@ from typing import Any
 
 from api import care_table
 from api.entities import TABLE as UPSTREAM
-from domain.care import attempts, audit, people, shares, states
+from domain.care import attempts, audit, ca_people, people, shares, states
 from domain.logins import api_tokens
 from models import ApiToken, Attempt, Audit, Router, Share
 from wire.filter_sql import Symbol
@@ -32,7 +32,12 @@ _IDENTITIES, _EDGE_ROUTERS = UPSTREAM["identities"], UPSTREAM["edge-routers"]
 
 ENTITIES: tuple[Entity, ...] = (
     *care_table.ENTITIES,
-    _own(_IDENTITIES, (*_IDENTITIES.filterable, *states.NAMES), extend=people.extend_identities),
+    _own(
+        _IDENTITIES,
+        (*_IDENTITIES.filterable, *states.NAMES, "caId"),
+        symbols={**_IDENTITIES.symbols, "caId": Symbol("string", ca_people.origin())},
+        extend=people.extend_identities,
+    ),
     _own(
         _EDGE_ROUTERS,
         (*_EDGE_ROUTERS.filterable, *states.NAMES, "kind"),

@@ -15,12 +15,13 @@ from typing import Any
 
 import pki
 from domain import ids
+from domain.care.attempts import sentence
 from domain.care.certificates import hex_serial
 from domain.context import Context
 from models import ApiSession, Ca, Enrollment, RevokedSerial
 from prepared import Prepared
 from wire.errors import ApiError, field_error, invalid_field, not_found
-from wire.resource import JSON_TYPE, Action, Result, now_ms, time_text
+from wire.resource import JSON_TYPE, OWN, Action, Result, now_ms, time_text
 
 DEFAULT_FORMAT = "[caName]-[commonName]"
 MATCHERS = {
@@ -195,17 +196,24 @@ def verify(ctx: Context, id: str) -> Any:
     one with that CN is taken, the others may be intermediates.
     """
     ctx.attempt.method = "certificate"
-    content = _json_string(ctx.raw) if ctx.content_type == JSON_TYPE else ctx.raw
-    if not content.strip():
-        raise field_error("certificate", "certificate in body is required", "", status=602)
+    content = _content(ctx)
     ca: Ca | None = Ca.get_or_none(Ca.id == id)
     if ca is None:
         raise ApiError("NOT_FOUND", log=f"there is no CA with id {id}")
     ctx.attempt.of_ca(ca)
-    if ca.is_verified:
-        raise ApiError("CA_ALREADY_VERIFIED", log=f"CA '{ca.name}' is verified already: nothing is left to do")
+    _require_open(ca)
     certs = _read_bundle(content)
     ctx.attempt.certificate = pki.find_leaf(certs)
+    proof = _proof_of(ca, certs)
+    _require_issued(ca, proof, certs)
+    Ca.update(is_verified=True, updated_at=now_ms()).where(Ca.id == ca.id, ~Ca.is_verified).execute()
+    ctx.attempt.certificate = proof
+    ctx.attempt.succeeded()
+    return {}
+
+
+def _proof_of(ca: Ca, certs: list[pki.Cert]) -> pki.Cert:
+    """The certificate of a bundle that carries the verification token. Raises INVALID_COMMON_NAME."""
     proof = next((c for c in certs if c.common_name == ca.verification_token), None)
     if proof is None:
         found = pki.find_leaf(certs).common_name
@@ -213,14 +221,66 @@ def verify(ctx: Context, id: str) -> Any:
             "INVALID_COMMON_NAME",
             f"the certificate's common name is '{found}', it must be the verification token '{ca.verification_token}'",
         )
+    return proof
+
+
+def _require_issued(ca: Ca, proof: pki.Cert, certs: list[pki.Cert], *, check_expiry: bool = True) -> None:
+    """The CA, or an intermediate of the bundle below it, issued the proof. Raises CERTIFICATE_FAILED_VALIDATION."""
+    anchor = issuing_cert(ca.cert_pem)
     try:
-        pki.verify_chain(proof, certs, [issuing_cert(ca.cert_pem)], now=datetime.now(UTC), usage=None)
+        pki.verify_chain(proof, certs, [anchor], now=datetime.now(UTC), usage=None, check_expiry=check_expiry)
     except pki.Untrusted as e:
         raise ApiError("CERTIFICATE_FAILED_VALIDATION", e.reason) from None
-    Ca.update(is_verified=True, updated_at=now_ms()).where(Ca.id == ca.id, ~Ca.is_verified).execute()
-    ctx.attempt.certificate = proof
-    ctx.attempt.succeeded()
-    return {}
+
+
+def check_proof(ctx: Context, id: str) -> Any:
+    """POST /cas/{id}/verify/check: what verifying would find, step by step, with nothing written.
+
+    The steps are those of `verify`; `ok` is null for one that an earlier one leaves open.
+    """
+    ca, steps = _get(id), list[dict[str, Any]]()
+    certs: list[pki.Cert] = []
+    proof: list[pki.Cert] = []
+    looks: tuple[tuple[str, str, Any], ...] = (
+        ("open", "the authority still waits to be verified", lambda: _require_open(ca)),
+        ("certificate", "it is a certificate", lambda: certs.extend(_read_bundle(_content(ctx)))),
+        ("name", "its common name is the token", lambda: proof.append(_proof_of(ca, certs))),
+        (
+            "issuer",
+            "this authority issued it, or an intermediate that came along",
+            lambda: _require_issued(ca, proof[0], certs, check_expiry=False),
+        ),
+        ("dates", "it is valid now", lambda: _require_issued(ca, proof[0], certs)),
+    )
+    for name, title, look in looks:
+        is_open = all(step["ok"] for step in steps)
+        steps.append({"id": name, "title": title, "ok": None, "code": None, "reason": None})
+        if not is_open:
+            continue
+        try:
+            look()
+            steps[-1]["ok"] = True
+        except ApiError as e:
+            steps[-1] |= {"ok": False, "code": e.code, "reason": sentence(e)}
+    shown = proof[0] if proof else pki.find_leaf(certs) if certs else None
+    return {
+        "accepted": all(step["ok"] for step in steps),
+        "steps": steps,
+        "subject": shown.subject if shown else None,
+        "issuer": shown.issuer if shown else None,
+    }
+
+
+def _require_open(ca: Ca) -> None:
+    if ca.is_verified:
+        raise ApiError("CA_ALREADY_VERIFIED", log=f"CA '{ca.name}' is verified already: nothing is left to do")
+
+
+def _content(ctx: Context) -> str | bytes:
+    content = _json_string(ctx.raw) if ctx.content_type == JSON_TYPE else ctx.raw
+    if not content.strip():
+        raise field_error("certificate", "certificate in body is required", "", status=602)
+    return content
 
 
 def _json_string(raw: bytes) -> str:
@@ -272,6 +332,16 @@ ACTIONS = (
         write=True,
         summary="Verify a CA by a certificate whose CN is its verification token",
         attempt="verify",
+    ),
+    Action(
+        "POST",
+        "/cas/{id}/verify/check",
+        check_proof,
+        "ca.read",
+        (OWN,),
+        consumes=("text/plain", "application/json"),
+        audited=False,
+        summary="What verifying a CA with this certificate would find; nothing is written",
     ),
     Action(
         "GET",

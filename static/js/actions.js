@@ -28,13 +28,18 @@ export async function removeItem(of, row) {
 
 /** What goes with it, in numbers. @param {Entity} of @param {any} row */
 export function consequences(of, row) {
+  const nothing = () => h("p", {}, `Nothing else hangs on this ${of.one}.`);
+  if (of.consequences) {
+    const ask = of.consequences;
+    return pending(() => ask(row), (lines) => (lines.length ? h("ul", { class: "consequences" }, lines.map((l) => h("li", {}, l))) : nothing()), { lines: 2, what: "What hangs on it could not be found out" });
+  }
   const asked = (of.links || []).filter((l) => l.loses);
-  if (!asked.length) return h("p", {}, `Nothing else hangs on this ${of.one}.`);
+  if (!asked.length) return nothing();
   return pending(
     () => Promise.all(asked.map(async (l) => ({ l, total: (await associated(of, row.id, l.path)).total }))),
     (found) => {
       const some = found.filter((f) => f.total);
-      if (!some.length) return h("p", {}, `Nothing else hangs on this ${of.one}.`);
+      if (!some.length) return nothing();
       return h("ul", { class: "consequences" }, some.map(({ l, total }) => h("li", {}, h("b", {}, count(total, entity(l.to).one, entity(l.to).many)), ` ${total === 1 ? ofOne(l.loses || "") : l.loses}`)));
     },
     { lines: 2, what: "What hangs on it could not be found out" },

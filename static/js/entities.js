@@ -68,6 +68,7 @@
  * @property {string} [savePath] what is put behind the item's path when it is saved or deleted
  * @property {(() => Promise<any>)[]} [panels] modules whose `panel(item, page)` adds a card to its page
  * @property {() => Promise<any>} [creator] a module whose `createView` stands instead of the generic form
+ * @property {(row: any) => Promise<string[]>} [consequences] what deleting one does, in sentences
  * @property {Record<string, string[]>} [values] known values of properties, for completion
  */
 import { MANAGEMENT, OWN } from "./api.js";
@@ -238,6 +239,9 @@ const AUTHORITIES = [
       { name: "externalIdClaim", label: "External id claim", kind: "json", more: true },
       TAGS,
     ],
+    creator: () => import("./views/authority-import.js"),
+    panels: [() => import("./views/authority-panel.js")],
+    consequences: async (row) => (await import("./authorities.js")).whatDeletingDoes(row),
     views: [{ name: "Not verified", filter: "isVerified = false" }],
   },
   {

@@ -9,8 +9,6 @@ from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 # Chromium reports every answer from 400 on as an error of the page. What a test provokes is named in `allowed`.
 _FAILED_ANSWER = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
-# Not every controller has these; the console asks for them and does without.
-_OPTIONAL = re.compile(r"/zitilite/v1/")
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 TABLET: ViewportSize = {"width": 768, "height": 1024}
 PHONE: ViewportSize = {"width": 360, "height": 740}
@@ -33,7 +31,7 @@ class Watched:
             return
         failed = _FAILED_ANSWER.match(message.text)
         where = message.location.get("url", "")
-        if failed and (int(failed[1]) in self.allowed or (failed[1] == "404" and _OPTIONAL.search(where))):
+        if failed and int(failed[1]) in self.allowed:
             return
         self.problems.append(f"{message.type}: {message.text} {where}")
 

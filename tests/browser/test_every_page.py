@@ -12,7 +12,7 @@ from tests.browser.pages import DESKTOP, PHONE, TABLET, Watched, go, settled, si
 from tests.controllers import ROOT
 
 ENTITY_KEYS = re.findall(r'^    key: "([\w-]+)"', (ROOT / "static/js/entities.js").read_text(), re.MULTILINE)
-PLAIN = ("/overview", "/about", "/nowhere/at/all")
+PLAIN = ("/overview", "/about", "/nowhere/at/all", "/own-certificates", "/checks", "/identities/import")
 SERIOUS = ("serious", "critical")
 
 
@@ -23,6 +23,8 @@ def paths(made) -> list[str]:
         found += [f"/{key}/{ids[0]}", f"/{key}/{ids[0]}?tab=json"]
         if key != "revocations":
             found += [f"/{key}/{ids[0]}/edit", f"/{key}/new"]
+    found += [f"/cas/{ca}/setup?step={step}" for ca in made.ids["cas"] for step in (2, 3, 4)]
+    found += [f"/cas/{ca}" for ca in made.ids["cas"]]
     found.append(f"/identities/{made.ids['identities'][-5]}")
     return found
 

@@ -20,10 +20,12 @@ const STATES = {
   blocked: ["cross", "blocked"],
   revoked: ["cross", "revoked"],
   warning: ["triangle", "warning"],
-  unverified: ["ring", "not verified"],
+  unverified: ["ring", "2 of 4, to be proved"],
   verified: ["dot", "verified"],
   off: ["dash", "off"],
   on: ["dot", "on"],
+  warn: ["triangle", "look at it"],
+  fail: ["cross", "broken"],
 };
 
 /** A state: shape, word, colour. @param {string} state one of STATES, else it is a word of its own @param {string} [word] instead of the usual one */

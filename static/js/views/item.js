@@ -39,7 +39,7 @@ export function itemView(page) {
     }
     place.setAttribute("aria-busy", "false");
   }
-  page.onLeave(listen((news) => news.topic === "changes" && news.data?.id === id && load()));
+  page.onLeave(listen((news) => news.topic === "changes" && news.data?.id === id && (news.data.verb === "delete" ? show(place, gone(of)) : load())));
   load();
   return place;
 }

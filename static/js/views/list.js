@@ -13,6 +13,7 @@ import { removeItem, runAction } from "../actions.js";
 import { bulkActions, runBulk } from "../ui/bulk.js";
 import { copyAs, copyItems } from "../ui/copyas.js";
 import { openDialog } from "../ui/dialog.js";
+import { exportMenu } from "../ui/export.js";
 import { filterBox, inDays } from "../ui/filterbox.js";
 import { menuButton } from "../ui/menu.js";
 import { bones, count, empty, failed, pageHead } from "../ui/parts.js";
@@ -166,7 +167,7 @@ export function listView(page) {
   });
   page.onLeave(listen((news) => {
     const path = news.data?.entity === "routers" ? "edge-routers" : news.data?.entity;
-    if (news.topic === "poll" || path === of.path || news.topic === of.key) refresh();
+    if (news.topic === "poll" || path === of.path || news.topic === of.key || (of.key === "audit" && news.topic === "changes")) refresh();
   }));
   page.onLeave(() => running.abort());
   offerKeys(page, of, { load, focus: () => box.input.focus(), toggle: (id) => table?.toggle(id) });
@@ -176,7 +177,7 @@ export function listView(page) {
     "div",
     { class: "list-page" },
     placeTabs(of.place, `/${of.key}`),
-    pageHead({ title: listTitle(of), sub: total, actions: [views, copyAs(call, { what: "this list" }), h("button", { type: "button", class: "quiet icon-only", "aria-label": "Look again", onclick: load }, icon("refresh")), create] }),
+    pageHead({ title: listTitle(of), sub: total, actions: [views, copyAs(call, { what: "this list" }), of.place === "activity" ? exportMenu(of, () => ({ ...wanted, filter: box.filter() })) : null, h("button", { type: "button", class: "quiet icon-only", "aria-label": "Look again", onclick: load }, icon("refresh")), create] }),
     h("div", { class: "list-tools" }, box.element, box.chips),
     bar,
     h("div", { class: "pill-place" }, pill),

@@ -1,0 +1,240 @@
+"""The pages that keep a controller in service, used as an administrator would, and checked from outside."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.demo import HOSTILE
+from tests.browser.pages import go, settled
+from tests.controllers import Api, Controller
+from tests.flows import by_name, enroll_ott, unique
+
+OWN = "/zitilite/v1"
+
+
+def take_file(page: Page, path: Path) -> None:
+    """Choose a file, as the button below "drop here" does."""
+    page.locator("main input[type=file]").first.set_input_files(path)
+
+
+# --- CSV
+
+
+def rows(count: int, bad: dict[int, str], word: str) -> str:
+    """A file of so many lines; `bad` says what stands in some of them, by line."""
+    lines = ["name,roleAttributes,enrollment,expiresAt"]
+    lines += [bad.get(n, f"{word}-{n:04d},csv-{word} line-a,ott,") for n in range(2, count + 2)]
+    return "\r\n".join(lines) + "\r\n"
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """A CSV file as rows."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_five_hundred_rows_with_three_bad_ones(visit, controller: Controller, api: Api, tmp_path: Path):
+    word = unique("csv")
+    taken = f"{word}-taken"
+    api.create("/identities", {"name": taken, "type": "Device", "isAdmin": False})
+    bad = {7: f"{taken},a,ott,", 250: f"{word}-x,a,ott,tomorrow", 501: f"{word}-y,a,carrier pigeon,"}
+    path = tmp_path / "devices.csv"
+    path.write_text(rows(500, bad, word))
+    page: Page = visit(controller, "/identities/import")
+    take_file(page, path)
+    expect(page.get_by_text("497 lines would be imported, 3 would be refused")).to_be_visible(timeout=30_000)
+    refused = page.get_by_role("region", name="Refused lines")
+    for line in (7, 250, 501):
+        expect(refused).to_contain_text(f"Line {line}")
+    expect(refused).to_contain_text("'tomorrow' is neither a date")
+    assert (
+        api.get("/identities", filter=f'name contains "{word}"', limit=1).body["meta"]["pagination"]["totalCount"] == 1
+    )
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="The refused lines").click()
+    again = table(Path(waited.value.path()))
+    assert [r["name"] for r in again] == [taken, f"{word}-x", f"{word}-y"]
+    page.get_by_role("button", name="Import 497 devices").click()
+    expect(page.get_by_text("497 devices imported")).to_be_visible(timeout=60_000)
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Result with tokens").click()
+    result = table(Path(waited.value.path()))
+    assert len(result) == 497
+    assert {r["line"] for r in result}.isdisjoint({"7", "250", "501"})
+    last = result[-1]
+    assert last["expiresAt"] > "2026"
+    enroll_ott(controller, last["token"], tmp_path)
+    assert by_name(api, "/identities", last["name"])[0]["authenticators"]["cert"]["fingerprint"]
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Tokens (zip)").click()
+    with zipfile.ZipFile(waited.value.path()) as archive:
+        assert sum(name.endswith(".jwt") for name in archive.namelist()) == 496
+
+
+def test_hostile_cells_are_only_text(visit, controller: Controller, tmp_path: Path, watched):
+    """Neither in the preview nor in the refusal, which here is about a column that there is not."""
+    watched.allowed.add(400)
+    path = tmp_path / "hostile.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=";").writerows([["name", "nonsense <i>"], *([h, "x"] for h in HOSTILE)])
+    page: Page = visit(controller, "/identities/import")
+    take_file(page, path)
+    expect(page.get_by_role("region", name="The first lines")).to_contain_text(HOSTILE[0])
+    expect(page.get_by_role("alert").filter(has_text="nonsense <i>")).to_be_visible()
+    assert page.locator("main img, main script, main i").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+# --- API tokens
+
+
+def test_an_api_token_is_made_and_used(visit, controller: Controller, api: Api):
+    """Shown once, works with curl within its scope, and no longer once it is deleted."""
+    page: Page = visit(controller, "/api-tokens/new")
+    name = unique("pipeline")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Scope").select_option("read")
+    page.get_by_role("button", name="Create this API token").click()
+    dialog = page.get_by_role("dialog", name="Your API token")
+    expect(dialog).to_contain_text("only now")
+    token = dialog.locator("code").inner_text()
+    dialog.get_by_role("button", name="I have it").click()
+    assert curl(controller, token, "/edge/management/v1/identities?limit=1") == 200
+    assert curl(controller, token, "/edge/management/v1/services", "-d", "{}") in (401, 403)
+    settled(page)
+    assert token not in page.content()
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete this API token").click()
+    expect(page.locator(".toast").last).to_contain_text("is deleted")
+    assert curl(controller, token, "/edge/management/v1/identities?limit=1") == 401
+    assert api.on(OWN).get("/api-tokens", filter=f'name = "{name}"').ok() == []
+
+
+def curl(controller: Controller, token: str, path: str, *more: str) -> int:
+    """The status that curl gets with an API token."""
+    words = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", str(controller.ca_file())]
+    words += ["-H", f"Authorization: Bearer {token}", "-H", "content-type: application/json", *more]
+    done = subprocess.run([*words, controller.url + path], capture_output=True, text=True, timeout=30, check=True)
+    return int(done.stdout)
+
+
+# --- backups
+
+
+def test_a_backup_is_made_checked_fetched_and_deleted(visit, controller: Controller, api: Api):
+    page: Page = visit(controller, "/backups")
+    page.get_by_label("Passphrase", exact=True).fill("correct horse")
+    page.get_by_label("Again").fill("battery staple")
+    page.get_by_role("button", name="Back up now").click()
+    expect(page.get_by_role("alert").filter(has_text="not the same")).to_be_visible()
+    page.get_by_label("Again").fill("correct horse")
+    page.get_by_role("button", name="Back up now").click()
+    expect(page.locator(".care-list li")).to_have_count(1)
+    check_backup(page, "correct horse")
+    expect(page.get_by_text("It can be restored")).to_be_visible(timeout=30_000)
+    check_backup(page, "wrong horse")
+    expect(page.get_by_text("It cannot be restored")).to_be_visible(timeout=30_000)
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert Path(waited.value.path()).read_bytes().startswith(b"age-encryption.org/")
+    page.get_by_role("button", name="Delete …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("No backup yet")).to_be_visible()
+    assert api.on(OWN).get("/backups").ok() == []
+
+
+def check_backup(page: Page, passphrase: str) -> None:
+    page.get_by_role("button", name="Check …").click()
+    page.get_by_label("Its passphrase").fill(passphrase)
+    page.get_by_role("dialog").get_by_role("button", name="Check it").click()
+
+
+# --- addresses, certificates, health, audit
+
+
+def test_addresses_are_added_made_primary_and_removed(visit, make_controller):
+    server = make_controller()
+    api = server.admin().on(OWN)
+    page: Page = visit(server, "/addresses")
+    page.get_by_label("Host, or host and port").fill(f"localhost:{server.port}")
+    first = page.locator(".care-list li", has_text="primary")
+    expect(first).to_be_visible()
+    page.get_by_label("Host, or host and port").fill("elsewhere.invalid:1280")
+    page.get_by_role("button", name="Add it").click()
+    added = page.locator(".care-list li", has_text="elsewhere.invalid:1280")
+    expect(added).to_contain_text("does not resolve")
+    expect(added).to_contain_text("in the certificate")
+    added.get_by_role("button", name="Make primary …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("go on using that")
+    dialog.get_by_role("button", name="Make it primary").click()
+    expect(added.locator(".chip")).to_have_text("primary")
+    issuers = [a["address"] for a in api.get("/addresses").ok() if a["isIssuer"]]
+    assert issuers == ["elsewhere.invalid:1280"]
+    others = page.locator(".care-list li", has=page.get_by_role("button", name="Make primary …"))
+    others.first.get_by_role("button", name="Make primary …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Make it primary").click()
+    added.get_by_role("button", name="Remove elsewhere").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove it").click()
+    expect(added).to_have_count(0)
+
+
+def test_the_intermediate_is_replaced_with_words_before(visit, make_controller):
+    server = make_controller()
+    page: Page = visit(server, "/own-certificates")
+    before = {
+        c["fingerprint"] for c in server.admin().on(OWN).get("/certificates", filter='kind = "intermediate"').ok()
+    }
+    page.get_by_role("button", name="Replace the intermediate …").click()
+    dialog = page.get_by_role("dialog", name="Replace the intermediate?")
+    expect(dialog).to_contain_text("nobody has to enroll again")
+    dialog.get_by_role("button", name="Replace the intermediate").click()
+    expect(page.locator(".toast").last).to_contain_text("is a new one")
+    after = {c["fingerprint"] for c in server.admin().on(OWN).get("/certificates", filter='kind = "intermediate"').ok()}
+    assert len(after - before) == 1
+    settled(page)
+    page.get_by_role("button", name="Replace the root …").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Replace the root")).to_be_disabled()
+
+
+def test_health_is_that_of_the_doctor(visit, controller: Controller, api: Api):
+    page: Page = visit(controller, "/checks")
+    settled(page)
+    for check in api.on(OWN).get("/checks").ok():
+        expect(page.locator(f"[data-check='{check['id']}']")).to_contain_text(check["title"])
+
+
+@pytest.mark.parametrize("form", ["CSV", "JSON lines"])
+def test_the_audit_log_is_filtered_live_and_downloaded(visit, controller: Controller, api: Api, form: str):
+    name = unique("audited")
+    page: Page = visit(controller, f'/audit?filter=entityName = "{name}"')
+    expect(page.get_by_text("Nothing fits")).to_be_visible()
+    api.create("/services", {"name": name, "encryptionRequired": True})
+    expect(page.locator("table.rows")).to_contain_text(name, timeout=20_000)
+    page.get_by_role("button", name="Download these changes").click()
+    with page.expect_download() as waited:
+        page.get_by_role("menuitem", name=form).click()
+    text = Path(waited.value.path()).read_text()
+    found: list[Any] = (
+        list(csv.DictReader(text.splitlines())) if form == "CSV" else [json.loads(line) for line in text.splitlines()]
+    )
+    assert [r["entityName"] for r in found] == [name]
+
+
+def test_attempts_appear_while_one_looks(visit, controller: Controller):
+    page: Page = visit(controller, '/attempts?filter=kind = "enroll" sort by createdAt desc')
+    settled(page)
+    controller.api().post("/edge/client/v1/enroll", "x", params={"method": "ott", "token": unique("no-such")})
+    expect(page.locator(".pill").or_(page.locator("table.rows", has_text="no-such")).first).to_be_visible(
+        timeout=20_000
+    )
+    go(page, "/attempts")
+    expect(page.locator("table.rows tbody tr").first).to_contain_text("refused")
