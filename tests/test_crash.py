@@ -84,7 +84,7 @@ def test_kill_during_enrollments(make_controller):
     """20 times kill -9 at a random moment: no spent token is usable, every answered certificate is known."""
     server = make_controller()
     chance = random.Random(20261122)
-    pem, _ = csr()
+    (pem, _), (other, _) = csr(), csr()
     api = server.admin()
     for _ in range(ROUNDS):
         lots = prepare(server, api)
@@ -96,7 +96,8 @@ def test_kill_during_enrollments(make_controller):
         client = api.on(CLIENT)
         for key, (token, fingerprint) in answers.certificates.items():
             assert stored[key] == fingerprint
-            assert enroll(client, "ott", token, pem, PEM).code == "INVALID_ENROLLMENT_TOKEN"
+            assert enroll(client, "ott", token, other, PEM).code == "INVALID_ENROLLMENT_TOKEN"
+            assert read_chain(enroll(client, "ott", token, pem, PEM).ok()["cert"]).fingerprint == fingerprint
         for lot in lots:
             for key, token in lot:
                 # Spent without an answer, or not spent at all: never both, never neither.
