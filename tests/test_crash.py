@@ -97,6 +97,7 @@ def test_kill_during_enrollments(make_controller):
         for key, (token, fingerprint) in answers.certificates.items():
             assert stored[key] == fingerprint
             assert enroll(client, "ott", token, other, PEM).code == "INVALID_ENROLLMENT_TOKEN"
+            assert read_chain(enroll(client, "ott", token, pem, PEM).ok()["cert"]).fingerprint == fingerprint
         for lot in lots:
             for key, token in lot:
                 # Spent without an answer, or not spent at all: never both, never neither.
