@@ -12,7 +12,15 @@ from tests.browser.pages import DESKTOP, PHONE, TABLET, Watched, go, settled, si
 from tests.controllers import ROOT
 
 ENTITY_KEYS = re.findall(r'^    key: "([\w-]+)"', (ROOT / "static/js/entities.js").read_text(), re.MULTILINE)
-PLAIN = ("/overview", "/about", "/nowhere/at/all")
+PLAIN = (
+    "/overview",
+    "/about",
+    "/nowhere/at/all",
+    "/enroll",
+    "/enroll?method=ottca",
+    "/enroll?method=ca",
+    "/enroll?kind=router",
+)
 SERIOUS = ("serious", "critical")
 
 
@@ -24,6 +32,9 @@ def paths(made) -> list[str]:
         if key != "revocations":
             found += [f"/{key}/{ids[0]}/edit", f"/{key}/new"]
     found.append(f"/identities/{made.ids['identities'][-5]}")
+    # Waiting, ended, joined; a hostile name; a router; an authority that may not.
+    found += [f"/enroll/identities/{made.ids['identities'][n]}" for n in (4, 9, 0, -5)]
+    found += [f"/enroll/edge-routers/{made.first('edge-routers')}", f"/enroll/cas/{made.first('cas')}"]
     return found
 
 
