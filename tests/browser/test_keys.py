@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -15,7 +16,7 @@ from wire.resource import OWN
 
 
 @pytest.fixture
-def joined(controller: Controller, api: Api, tmp_path: Path) -> tuple[str, dict]:
+def joined(controller: Controller, api: Api, tmp_path: Path) -> tuple[str, dict[str, Any]]:
     """A device that has joined, and its authenticator."""
     key, e = pending(api, "ott")
     enroll_ott(controller, e["token"], tmp_path)
