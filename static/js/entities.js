@@ -303,6 +303,7 @@ const ENROLLMENTS = [
     place: "enrollments",
     icon: "enrollment",
     about: "A token that waits for its device. It works once, until its time is over.",
+    panels: [() => import("./views/tokenpanel.js")],
     search: "id",
     title: (r) => r.identity?.name || r.edgeRouter?.name || r.transitRouter?.name || r.id,
     columns: [

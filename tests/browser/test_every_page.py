@@ -12,7 +12,18 @@ from tests.browser.pages import DESKTOP, PHONE, TABLET, Watched, go, settled, si
 from tests.controllers import ROOT
 
 ENTITY_KEYS = re.findall(r'^    key: "([\w-]+)"', (ROOT / "static/js/entities.js").read_text(), re.MULTILINE)
-PLAIN = ("/overview", "/about", "/nowhere/at/all", "/own-certificates", "/checks", "/identities/import")
+PLAIN = (
+    "/overview",
+    "/about",
+    "/nowhere/at/all",
+    "/own-certificates",
+    "/checks",
+    "/identities/import",
+    "/enroll",
+    "/enroll?method=ottca",
+    "/enroll?method=ca",
+    "/enroll?kind=router",
+)
 SERIOUS = ("serious", "critical")
 
 
@@ -26,6 +37,9 @@ def paths(made) -> list[str]:
     found += [f"/cas/{ca}/setup?step={step}" for ca in made.ids["cas"] for step in (2, 3, 4)]
     found += [f"/cas/{ca}" for ca in made.ids["cas"]]
     found.append(f"/identities/{made.ids['identities'][-5]}")
+    # Waiting, ended, joined; a hostile name; a router; an authority that may not.
+    found += [f"/enroll/identities/{made.ids['identities'][n]}" for n in (4, 9, 0, -5)]
+    found += [f"/enroll/edge-routers/{made.first('edge-routers')}", f"/enroll/cas/{made.first('cas')}"]
     return found
 
 

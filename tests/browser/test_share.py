@@ -12,7 +12,7 @@ from tests.browser.pages import DESKTOP, PHONE
 from tests.browser.test_enroll import decoded
 from tests.browser.test_every_page import serious, too_wide
 from tests.controllers import Api, Controller
-from tests.flows import pending
+from tests.flows import in_the_past, pending, sql
 from tests.real.clients import real_enroll
 from wire.resource import OWN
 
@@ -29,7 +29,7 @@ def test_a_link_is_used_and_then_dead(visit, controller: Controller, api: Api, a
     _, e = pending(api, "ott")
     path = link(api, e["id"])
     page = visit(controller, path, signed_in=False, **options)
-    expect(page.locator(".clock")).to_contain_text("works for")
+    expect(page.locator(".clock")).to_contain_text("The link works for")
     expect(page.locator(".rail, .top, nav")).to_have_count(0)
     assert decoded(page.locator(".qr-image")) == e["jwt"]
     assert not [p for p in (too_wide(page), *serious(page, axe)) if p]
@@ -52,8 +52,10 @@ def test_the_console_makes_one_and_cuts_it_off(visit, controller: Controller, ap
     url = dialog.locator(".secret code").inner_text()
     other = visit(controller, url.removeprefix(f"{controller.url}/console"), signed_in=False)
     expect(other.locator(".qr-image")).to_be_visible()
-    dialog.get_by_role("button", name="Cut it off").click()
-    expect(dialog).to_have_count(0)
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(page.locator(".share-list")).to_contain_text("opened once")
+    page.get_by_role("button", name="Cut off").click()
+    expect(page.locator(".share-list li")).to_have_count(0)
     other.reload()
     expect(other.get_by_role("heading", level=1)).to_have_text("This link does not work any more")
 
@@ -65,3 +67,12 @@ def test_hostile_names_are_only_names(visit, controller: Controller, api: Api):
     page = visit(controller, link(api, e["id"]), signed_in=False)
     expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE[0])
     assert page.title() == "Join · Zitilite"
+
+
+def test_the_page_of_an_ended_token_shows_nothing_to_use(visit, controller: Controller, api: Api):
+    key, e = pending(api, "ott")
+    sql(controller, "UPDATE enrollment SET expires_at = ? WHERE identity_id = ?", in_the_past(), key)
+    page = visit(controller, f"/enrollments/{e['id']}")
+    expect(page.locator(".token-list")).to_contain_text("token expired")
+    expect(page.locator("main")).not_to_contain_text(e["token"])
+    expect(page.locator(".token-list").get_by_role("button")).to_have_text(["Renew …", "Revoke …"])

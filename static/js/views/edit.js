@@ -10,6 +10,7 @@ import { icon } from "../icons.js";
 import { listTitle } from "../places.js";
 import { go, href } from "../router.js";
 import { relative } from "../time.js";
+import { hasTokens } from "../tokens.js";
 import { code } from "../ui/copy.js";
 import { copyAs } from "../ui/copyas.js";
 import { openDialog } from "../ui/dialog.js";
@@ -64,7 +65,9 @@ function draw(page, of, row, etag) {
       isTouched = false;
       good(`${after.name || capitalOne(of)} is created`);
       if (data.token) await showOnce(of, data.token);
-      await go(`/${of.key}/${encodeURIComponent(data.id)}`, {}, { sure: true });
+      // Whoever made something that waits for a device wants its token next.
+      const waits = hasTokens(of.key) && (of.key !== "identities" || Object.keys(after.enrollment || {}).length > 0);
+      await go(`${waits ? "/enroll" : ""}/${of.key}/${encodeURIComponent(data.id)}`, {}, { sure: true });
     });
   }
   /** @param {any} changes @param {string} version */

@@ -19,6 +19,7 @@ import { copyAs } from "../ui/copyas.js";
 import { qrCode } from "../ui/qr.js";
 import { bones, card, empty, facts, failed, link, pageHead, stateMark } from "../ui/parts.js";
 import { recipeTabs } from "../ui/recipes.js";
+import { shareList } from "../ui/shares.js";
 import { announce } from "../ui/toast.js";
 import { copyToken, reissue, renew, revoke, save, shareLink } from "../ui/tokenacts.js";
 
@@ -102,8 +103,9 @@ export function enrolledView(page) {
   /** @param {Token} token @param {string} whose */
   function tokenCard(token, whose) {
     page.offer({ id: "copy-token", label: "Copy the token", key: "y", icon: "copy", run: () => copyToken(token, whose) }, { id: "save-token", label: "Download the token", key: "d", icon: "download", run: () => save(token, whose, id) });
-    const tools = h("div", { class: "token-tools" }, h("button", { type: "button", class: "primary", onclick: () => save(token, whose, id) }, icon("download"), "Download"), copyButton(() => token.jwt, "Copy token"), token.id ? h("button", { type: "button", onclick: () => shareLink(token, whose) }, icon("person"), "Share link") : null);
-    return h("section", { class: "card token-card", "aria-label": "The token" }, h("div", { class: "card-body" }, qrCode(kind, id, token, whose, (fn) => page.onLeave(fn)), tools, h("p", { class: "soft" }, capital(METHOD_WORDS[token.method]), token.expiresAt ? ", works once." : ", works for any number of devices, as long as the authority may let them in.")));
+    const links = token.id ? shareList(token.id) : null;
+    const tools = h("div", { class: "token-tools" }, h("button", { type: "button", class: "primary", onclick: () => save(token, whose, id) }, icon("download"), "Download"), copyButton(() => token.jwt, "Copy token"), token.id ? h("button", { type: "button", onclick: async () => (await shareLink(token, whose), links?.load()) }, icon("person"), "Share link") : null);
+    return h("section", { class: "card token-card", "aria-label": "The token" }, h("div", { class: "card-body" }, qrCode(kind, id, token, whose, (fn) => page.onLeave(fn)), tools, h("p", { class: "soft" }, capital(METHOD_WORDS[token.method]), token.expiresAt ? ", works once." : ", works for any number of devices, as long as the authority may let them in."), links?.element));
   }
   /** @param {Token} token @param {string} whose */
   function stepsCard(token, whose) {

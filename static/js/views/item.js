@@ -20,7 +20,7 @@ import { tokenItems } from "../ui/tokenacts.js";
 import { cell, plain, reference, roleChips } from "../ui/values.js";
 
 /** Shown elsewhere on the page, or of no use to a person. */
-const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken", "enrollmentCreatedAt", "postureQueries"]);
+const HIDDEN = new Set(["_links", "id", "name", "tags", "createdAt", "updatedAt", "roleAttributes", "enrollmentState", "validUntil", "typeId", "authPolicyId", "authenticators", "enrollment", "enrollmentJwt", "enrollmentToken", "enrollmentCreatedAt", "postureQueries", "jwt", "token"]);
 
 /** @param {import("../router.js").Page} page */
 export function itemView(page) {

@@ -102,8 +102,8 @@ export function listView(page) {
   /** @param {any} row @returns {Promise<import("../ui/menu.js").Item[]>} */
   async function rowMenu(row) {
     return [
-      ...(await tokenItems(of, row, load)),
       of.verbs.includes("u") ? { label: "Edit", icon: "edit", href: href(`/${of.key}/${encodeURIComponent(row.id)}/edit`) } : null,
+      ...(await tokenItems(of, row, load)),
       ...(of.actions || []).filter((a) => !a.when || a.when(row)).map((a) => ({ label: a.label, icon: a.icon, danger: a.danger, run: async () => (await runAction(of, a, row)) && load() })),
       ...(of.verbs.includes("d") ? copyItems(() => removeCall(of, row.id)).slice(0, 1).map((i) => i && { ...i, label: "Copy its deletion as curl" }) : []),
       of.verbs.includes("d") ? { label: "Delete …", icon: "trash", danger: true, run: async () => (await removeItem(of, row)) && load() } : null,

@@ -40,7 +40,7 @@ function draw(d, again) {
   const timer = setInterval(tick, 1000);
   function tick() {
     const left = (end - Date.now()) / 1000;
-    clock.textContent = left > 0 ? `works for ${left < 120 ? `${Math.ceil(left)} s` : span(left)}` : "";
+    clock.textContent = left > 0 ? `The link works for ${left < 120 ? `${Math.ceil(left)} s` : span(left)}.` : "";
     if (left > 0) return;
     clearInterval(timer);
     again();
