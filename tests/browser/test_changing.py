@@ -149,6 +149,8 @@ def test_a_hostile_name_is_only_a_name(visit, network: Controller, made, number:
     page.get_by_role("menuitem", name="Disable").click()
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
     expect(page.locator(".toast")).to_contain_text(name)
+    # The menu is made from what the page shows.
+    expect(page.locator("main").get_by_text("disabled", exact=True).first).to_be_visible()
     page.get_by_role("button", name="More actions").click()
     page.get_by_role("menuitem", name="Enable").click()
     go(page, "/identities?limit=100")
