@@ -124,6 +124,22 @@ def insert(row: Any) -> Any:
     return row
 
 
+def insert_values(model: Any, values: dict[str, Any]) -> None:
+    """Write a new row from its columns, without an instance of the model; what is left out is null.
+
+    Only text, numbers and JSON: for tables that every request may add to. Needs a write transaction.
+    """
+    bound = [values.get(n) if to_json is None else to_json(values.get(n)) for n, to_json in _columns(model)]
+    store.database.execute_sql(_insertion(model), bound)
+
+
+@functools.cache
+def _columns(model: Any) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+    """Name of each column and, for JSON, what makes its text."""
+    fields = model._meta.sorted_fields  # noqa: SLF001 - peewee's own registry
+    return tuple((f.name, None if type(f).__module__ == "peewee" else f.db_value) for f in fields)
+
+
 @functools.cache
 def _insertion(model: Any) -> str:
     fields = model._meta.sorted_fields  # noqa: SLF001 - peewee's own registry

@@ -22,7 +22,7 @@ import models
 import pki
 import store
 from models import Audit, Enrollment, Identity, Router
-from prepared import Prepared, insert
+from prepared import Prepared, insert_values
 from wire.errors import ApiError
 from wire.resource import now_ms
 
@@ -90,6 +90,7 @@ class Attempt:
     ca: str | None = None
     ca_name: str | None = None
     enrollment: str | None = None
+    token_hash: str = ""
     token_print: str | None = None
     certificate: pki.Cert | None = None
     note: str = ""
@@ -113,9 +114,9 @@ class Attempt:
 
     def of_token(self, token: str) -> str:
         """The enrollment token that was sent, of which only its print is kept. Returns its whole hash."""
-        whole = token_hash(token)
-        self.token_print = whole[:PRINT_DIGITS]
-        return whole
+        self.token_hash = token_hash(token)
+        self.token_print = self.token_hash[:PRINT_DIGITS]
+        return self.token_hash
 
     @property
     def owner_name(self) -> str:
@@ -126,42 +127,40 @@ class Attempt:
         """Write that it passed. Needs the write transaction of what it reports."""
         self.note = note or self.note
         if self.kind:
-            row = self.row()
-            row.id = sequence.next()
-            insert(row)
+            _insert([self.row()])
             self.is_written = True
 
     def refuse(self, code: str, reason: str) -> None:
         """Remember why it is refused; the engine puts it into the log."""
         self.refusal = (code, reason)
 
-    def row(self) -> models.Attempt:
-        """The row of the log, but for its id."""
+    def row(self) -> dict[str, Any]:
+        """The columns of its row, but for the id."""
         cert = self.certificate
         code, reason = self.refusal or ("", self.note or self._what_happened())
-        return models.Attempt(
-            created_at=now_ms(),
-            kind=self.kind,
-            method=self.method,
-            outcome=REFUSED if self.refusal else OK,
-            code=code,
-            reason=reason[:REASON_LENGTH],
-            source_address=self.source_address,
-            identity=self.identity,
-            identity_name=self.identity_name,
-            router=self.router,
-            router_name=self.router_name,
-            ca=self.ca,
-            ca_name=self.ca_name,
-            enrollment=self.enrollment,
-            token_print=self.token_print,
-            subject=cert and cert.subject[:TEXT_LENGTH],
-            issuer=cert and cert.issuer[:TEXT_LENGTH],
-            fingerprint=cert and cert.fingerprint,
-            serial=cert and f"{cert.serial:x}",
-            duration_us=int((time.perf_counter() - self.began) * 1e6),
-            request_id=self.request_id,
-        )
+        return {
+            "created_at": now_ms(),
+            "kind": self.kind,
+            "method": self.method,
+            "outcome": REFUSED if self.refusal else OK,
+            "code": code,
+            "reason": reason[:REASON_LENGTH],
+            "source_address": self.source_address,
+            "identity": self.identity,
+            "identity_name": self.identity_name,
+            "router": self.router,
+            "router_name": self.router_name,
+            "ca": self.ca,
+            "ca_name": self.ca_name,
+            "enrollment": self.enrollment,
+            "token_print": self.token_print,
+            "subject": cert and cert.subject[:TEXT_LENGTH],
+            "issuer": cert and cert.issuer[:TEXT_LENGTH],
+            "fingerprint": cert and cert.fingerprint,
+            "serial": cert and f"{cert.serial:x}",
+            "duration_us": int((time.perf_counter() - self.began) * 1e6),
+            "request_id": self.request_id,
+        }
 
     def _what_happened(self) -> str:
         who = f"'{self.owner_name}' " if self.owner_name else ""
@@ -193,7 +192,7 @@ class AttemptLog:
     def __init__(self, on_news: Callable[[], None] = lambda: None) -> None:
         self.on_news = on_news
         self.dropped = 0
-        self._waiting: deque[models.Attempt] = deque()
+        self._waiting: deque[dict[str, Any]] = deque()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
 
@@ -223,7 +222,7 @@ class AttemptLog:
                     _insert(batch)
             self._report_dropped()
 
-    def _take(self) -> list[models.Attempt]:
+    def _take(self) -> list[dict[str, Any]]:
         with self._lock:
             return [self._waiting.popleft() for _ in range(min(BATCH_ROWS, len(self._waiting)))]
 
@@ -239,10 +238,9 @@ class AttemptLog:
         log.warning("%d attempts were not logged: they came too fast", count)
 
 
-def _insert(batch: list[models.Attempt]) -> None:
+def _insert(batch: list[dict[str, Any]]) -> None:
     for row in batch:
-        row.id = sequence.next()
-        insert(row)
+        insert_values(models.Attempt, {"id": sequence.next(), **row})
 
 
 def prune(days: int, rows: int) -> None:

@@ -24,7 +24,7 @@ from models import (
     Meta,
     Router,
 )
-from prepared import by_id, insert
+from prepared import by_id, insert_values
 from wire.resource import CLIENT, Action, Result, now_ms
 
 BATCH_ROWS = 500
@@ -139,17 +139,16 @@ def record_local(verb: str, entity: str, key: str | None, name: str) -> None:
 
 def _write(*, key: str | None, before: dict[str, Any] | None, after: dict[str, Any] | None, **values: Any) -> None:
     name = (after or before or {}).get("name")
-    insert(
-        Audit(
-            id=sequence.next(),
-            created_at=now_ms(),
-            entity_id=key,
-            entity_name=name,
-            before=_shown(before, after, "another"),
-            after=_shown(after, before, "changed"),
-            **values,
-        )
-    )
+    row = {
+        "id": sequence.next(),
+        "created_at": now_ms(),
+        "entity_id": key,
+        "entity_name": name,
+        "before": _shown(before, after, "another"),
+        "after": _shown(after, before, "changed"),
+        **values,
+    }
+    insert_values(Audit, row)
 
 
 # --- actions

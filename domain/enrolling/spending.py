@@ -16,7 +16,7 @@ from domain import ids
 from domain.care.attempts import token_hash
 from domain.context import Context
 from models import ApiSession, Authenticator, Ca, Enrollment, Identity, Router, SpentToken
-from prepared import Prepared, insert
+from prepared import Prepared, insert, insert_values
 from wire.errors import ApiError
 from wire.resource import milliseconds, now_ms, time_text
 
@@ -128,20 +128,21 @@ def remember(
     """
     minutes = ctx.ctrl.settings.replay_minutes if key_print else 0
     now = now_ms()
-    insert(
-        SpentToken(
-            token_hash=token_hash(e.token),
-            spent_at=now,
-            method=e.method,
-            source_address=ctx.remote,
-            owner_name=ctx.attempt.owner_name,
-            identity=e.identity_id,
-            router=e.router_id,
-            key_print=key_print if minutes else None,
-            fingerprint=fingerprint or None,
-            answer=answer if minutes else None,
-            replay_until=now + minutes * 60_000,
-        )
+    insert_values(
+        SpentToken,
+        {
+            "token_hash": ctx.attempt.token_hash or token_hash(e.token),
+            "spent_at": now,
+            "method": e.method,
+            "source_address": ctx.remote,
+            "owner_name": ctx.attempt.owner_name,
+            "identity": e.identity_id,
+            "router": e.router_id,
+            "key_print": key_print if minutes else None,
+            "fingerprint": fingerprint or None,
+            "answer": answer if minutes else None,
+            "replay_until": now + minutes * 60_000,
+        },
     )
 
 
