@@ -262,5 +262,5 @@ def test_a_hostile_authority_is_only_a_name(visit, controller: Controller, api: 
         expect(title(page, wanted)).to_be_visible()
         assert page.evaluate("document.title.includes('broken')") is ("broken" in wanted)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        assert page.locator("main img:not(.qr), main script, main b > b").count() == 0
+        assert page.locator("main img:not(.authority-qr), main script, main b > b").count() == 0
     api.delete(f"/cas/{key}").ok()

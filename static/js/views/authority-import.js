@@ -56,7 +56,7 @@ function frame(page, step, row, body) {
   const isOpen = (/** @type {number} */ n) => n !== step && (row ? n >= 2 && n <= Math.max(reached, 3) : n < step);
   const rail = h(
     "ol",
-    { class: "steps", "aria-label": `Step ${step} of 4` },
+    { class: "stages", "aria-label": `Step ${step} of 4` },
     STEPS.map((words, i) => {
       const n = i + 1;
       const inner = [h("span", { class: "step-sign", "aria-hidden": "true" }, isDone(n) && n !== step ? icon("check") : String(n)), h("span", {}, words), isDone(n) ? h("span", { class: "hidden" }, ", done") : null];

@@ -78,10 +78,10 @@ export function tokenCard(row) {
     "One token for all of them",
     pending(load, ({ token, svg }) => {
       const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
-      const image = h("img", { class: "qr", src: url, alt: `QR code of the token of ${row.name}`, onload: () => URL.revokeObjectURL(url) });
+      const image = h("img", { class: "authority-qr", src: url, alt: `QR code of the token of ${row.name}`, onload: () => URL.revokeObjectURL(url) });
       return h(
         "div",
-        { class: "token" },
+        { class: "reusable" },
         image,
         h(
           "div",
