@@ -131,6 +131,8 @@ export const put = (path, body, more) => request({ method: "PUT", path, body, ..
 export const del = (path, more) => request({ method: "DELETE", path, ...more });
 
 const missing = new Set();
+/** Answers on their way: whoever asks the same meanwhile gets the same. @type {Map<string, Promise<Answer>>} */
+const onTheWay = new Map();
 
 /**
  * GET what this controller may not have: null when it has not, and then it is not asked for again.
@@ -138,8 +140,11 @@ const missing = new Set();
  */
 export async function maybe(path, query, more) {
   if (missing.has(path)) return null;
+  const key = `${path} ${JSON.stringify(query)}`;
   try {
-    return await get(path, query, more);
+    const answer = onTheWay.get(key) || get(path, query, more);
+    onTheWay.set(key, answer);
+    return await answer.finally(() => onTheWay.delete(key));
   } catch (error) {
     if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 405)) throw error;
     missing.add(path);

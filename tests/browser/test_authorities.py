@@ -101,7 +101,7 @@ def test_an_authority_is_imported_by_following_the_page(visit, controller: Contr
 def joins(page: Page, controller: Controller, device: Files, maker: Maker, name: str) -> None:
     """The device joins by the page's curl line, while the list is open."""
     page.get_by_role("group", name="How a device joins").get_by_role("button", name="curl").click()
-    command = page.locator(".token .command pre").inner_text()
+    command = page.locator(".reusable .command pre").inner_text()
     (maker.folder / "controller-ca.pem").write_text(controller.ca_pem())
     go(page, "/identities?limit=500")
     expect(page.get_by_role("link", name=f"{name}-box7", exact=True)).to_have_count(0)

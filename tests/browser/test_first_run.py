@@ -26,7 +26,7 @@ def fresh(tmp_path: Path) -> Iterator[Controller]:
     "options", [{"viewport": DESKTOP}, {"viewport": PHONE, "color_scheme": "dark"}], ids=["desk", "dark phone"]
 )
 def test_from_the_printed_link_to_the_overview(
-    visit, fresh: Controller, axe: str, watched: Watched, tmp_path: Path, options
+    fresh: Controller, visit, axe: str, watched: Watched, tmp_path: Path, options
 ):
     link = fresh.first_run_link()
     page = visit(fresh, link.removeprefix(f"{fresh.url}/console"), signed_in=False, **options)
@@ -53,7 +53,7 @@ def test_from_the_printed_link_to_the_overview(
     expect(again.get_by_role("heading", level=1)).to_have_text("The first run is over")
 
 
-def test_a_wrong_code_is_said_where_it_is_used(visit, fresh: Controller, watched: Watched):
+def test_a_wrong_code_is_said_where_it_is_used(fresh: Controller, visit, watched: Watched):
     watched.allowed.add(401)
     page = visit(fresh, "/first-run#not-the-code", signed_in=False)
     page.get_by_label("Password", exact=True).fill("a long pass phrase")
@@ -62,6 +62,6 @@ def test_a_wrong_code_is_said_where_it_is_used(visit, fresh: Controller, watched
     expect(page.get_by_role("alert").filter(has_text="9 more tries")).to_be_visible()
 
 
-def test_without_a_code_nothing_is_asked(visit, fresh: Controller):
+def test_without_a_code_nothing_is_asked(fresh: Controller, visit):
     page = visit(fresh, "/first-run", signed_in=False)
     expect(page.get_by_role("heading", level=1)).to_have_text("The link is not complete")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.demo import HOSTILE
-from tests.browser.pages import DESKTOP, PHONE
+from tests.browser.pages import DESKTOP, PHONE, Watched
 from tests.browser.test_enroll import decoded
 from tests.browser.test_every_page import serious, too_wide
 from tests.controllers import Api, Controller
@@ -25,7 +25,10 @@ def link(api: Api, enrollment: str) -> str:
 @pytest.mark.parametrize(
     "options", [{"viewport": DESKTOP}, {"viewport": PHONE, "color_scheme": "dark"}], ids=["desk", "dark phone"]
 )
-def test_a_link_is_used_and_then_dead(visit, controller: Controller, api: Api, axe: str, tmp_path: Path, options):
+def test_a_link_is_used_and_then_dead(
+    visit, controller: Controller, api: Api, axe: str, watched: Watched, tmp_path: Path, options
+):
+    watched.allowed.add(404)
     _, e = pending(api, "ott")
     path = link(api, e["id"])
     page = visit(controller, path, signed_in=False, **options)
@@ -42,7 +45,8 @@ def test_a_link_is_used_and_then_dead(visit, controller: Controller, api: Api, a
     assert not [p for p in (too_wide(page), *serious(page, axe)) if p]
 
 
-def test_the_console_makes_one_and_cuts_it_off(visit, controller: Controller, api: Api):
+def test_the_console_makes_one_and_cuts_it_off(visit, controller: Controller, api: Api, watched: Watched):
+    watched.allowed.add(404)
     key, _ = pending(api, "ott")
     page = visit(controller, f"/enroll/identities/{key}")
     page.get_by_role("button", name="Share link").click()
