@@ -22,7 +22,7 @@ export function watchHealth(fn) {
 export async function look(overview) {
   try {
     const [seen, checks] = await Promise.all([overview === undefined ? maybe(`${OWN}/overview`, {}, { quiet: true }).then((a) => a?.data) : overview, maybe(`${OWN}/checks`, {}, { quiet: true })]);
-    held = seen || checks ? [...(seen?.attention || []).map(ofAttention), ...(checks ? ofChecks(checks.data) : [])] : null;
+    held = seen || checks ? [...(seen?.attention || []).map(ofAttention), ...(checks ? ofChecks(checks.data, Boolean(seen)) : [])] : null;
   } catch {
     return;
   }
@@ -45,8 +45,11 @@ function pageOf(c) {
   return href(of ? `/${of.key}${id ? `/${id}` : ""}` : "/about");
 }
 
-/** @param {any} data @returns {Finding[]} */
-function ofChecks(data) {
+/** What the overview says in its own words. @param {any} c */
+const isSaid = (c) => c.id === "tokens" || c.id.startsWith("ca-");
+
+/** @param {any} data @param {boolean} besides whether the overview speaks as well @returns {Finding[]} */
+function ofChecks(data, besides) {
   const all = Array.isArray(data) ? data : data?.checks || [];
-  return all.filter((/** @type {any} */ c) => c.state && c.state !== "ok").map((/** @type {any} */ c) => ({ text: [c.title, [c.detail, c.advice].filter(Boolean).join("; ")].filter(Boolean).join(": "), level: c.state === "warn" ? "warn" : "bad", href: pageOf(c), link: "Look" }));
+  return all.filter((/** @type {any} */ c) => c.state && c.state !== "ok" && !(besides && isSaid(c))).map((/** @type {any} */ c) => ({ text: [c.title, [c.detail, c.advice].filter(Boolean).join("; ")].filter(Boolean).join(": "), level: c.state === "warn" ? "warn" : "bad", href: pageOf(c), link: "Look" }));
 }
