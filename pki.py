@@ -10,8 +10,6 @@ session certificates).
 
 import base64
 import ipaddress
-import os
-import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+import files
 from certificates import (
     BadCertificate,
     BadCrl,
@@ -101,29 +100,9 @@ def _key_pem(key: PrivateKey) -> bytes:
     )
 
 
-def _write_file(path: Path, data: bytes, mode: int) -> None:
-    """Write a file so that after a crash it is there whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _save(path: Path, data: bytes, mode: int) -> None:
     try:
-        _write_file(path, data, mode)
+        files.write(path, data, mode)
     except OSError as error:
         raise PkiError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -14,14 +14,13 @@ from functools import partial
 from typing import Any
 
 from api import rows
+from domain.care.token_files import cell
 from domain.context import Context
 from wire.errors import ApiError
 from wire.resource import Action, Entity, Param, Result
 
 BATCH_ROWS = 500
 TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
-# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export(ctx: Context, entity: Entity) -> Result:
@@ -73,8 +72,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, (dict, list)):
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return str(cell(str(value)))
 
 
 def shown(entity: Entity) -> Callable[[list[Any]], list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import config
+import files
 from cli import output
 from cli.transport import OWN, USAGE, CommandError, Transport
 from domain.care import archive
@@ -61,7 +62,7 @@ def run_backup(api: Transport, a: argparse.Namespace) -> None:
     if a.file:
         path = f"{OWN}/backups/{key}"
         content = api.call("GET", f"{path}/content", accept="application/octet-stream").checked().content
-        output.write_private(a.file, content)
+        files.write(a.file, content)
         api.call("DELETE", path).checked()
     if a.output == "json":
         output.as_json({"id": key, "file": str(a.file) if a.file else None})

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import config
-from cli import enroller, nouns, output
+import files
+from cli import enroller, nouns
 from cli.transport import USAGE, CommandError
 
 _JWT = re.compile(r"ey[\w-]+\.[\w-]+\.[\w-]+")
@@ -65,7 +66,7 @@ def run_trust(settings: config.Settings, a: argparse.Namespace) -> None:
     except ValueError as e:
         raise CommandError(str(e), USAGE) from None
     served, bundle = enroller.fetch_bundle(address.host, address.port)
-    output.write_private(a.out, "".join(c.pem for c in bundle))
+    files.write(a.out, "".join(c.pem for c in bundle).encode())
     print(f"{address} serves {served.subject}, which is valid until {served.not_after:%Y-%m-%d}")
     for cert in bundle:
         if cert.is_self_signed:

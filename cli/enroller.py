@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import files
 import pki
 import tokens
-from cli import keys, output
+from cli import keys
 from cli.transport import CLIENT, TIMEOUT_SECONDS, UNREACHABLE, USAGE, CommandError, Remote
 
 METHODS = ("ott", "ottca", "ca", "updb")
@@ -151,4 +152,4 @@ def identity(token: Token, key: str, cert: str) -> dict[str, Any]:
 
 def save(document: dict[str, Any], path: Path) -> None:
     """Write the identity file, readable by its owner only."""
-    output.write_private(path, json.dumps(document, indent=2))
+    files.write(path, json.dumps(document, indent=2).encode())

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import files
 from cli import output
 from cli.transport import OWN, USAGE, Answer, CommandError, Transport
 
@@ -44,7 +45,7 @@ def run(api: Transport, a: argparse.Namespace) -> int:
     if a.tokens and made:
         body = {"ids": made, "entity": a.entity, "format": "zip"}
         answer = api.call("POST", f"{OWN}/tokens/export", body, accept="application/zip").checked()
-        output.write_private(a.tokens, answer.content)
+        files.write(a.tokens, answer.content)
     _tell(trial["total"], refused, f"{len(made)} made", a)
     return 1 if refused else 0
 

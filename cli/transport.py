@@ -10,10 +10,11 @@ import http.client
 import json
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from werkzeug.test import Client
@@ -74,7 +75,7 @@ class Answer:
         return f"{error['message']}{f': {field}{why}' if why else ''} ({error['code']}, request {error['requestId']})"
 
 
-class Transport(Protocol):
+class Transport(ABC):
     """Something that carries requests to a controller."""
 
     def call(
@@ -88,42 +89,31 @@ class Transport(Protocol):
         content_type: str = "application/json",
     ) -> Answer:
         """Send one request; `path` begins with a base path. `body`: bytes as they are, anything else as JSON."""
+        target = quote(path, safe="/:@-._~") + (f"?{urlencode(query, doseq=True)}" if query else "")
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        return self.send(method, target, content, headers)
+
+    @abstractmethod
+    def send(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Answer:
+        """Carry a request: its target (path and query, escaped), body and headers."""
 
 
-def full_path(path: str, query: Mapping[str, Any] | None) -> str:
-    """The request target: the path, escaped, and the query."""
-    return quote(path, safe="/:@-._~") + (f"?{urlencode(query, doseq=True)}" if query else "")
-
-
-def encoded(body: Any) -> bytes:
-    """The bytes of a request body."""
-    if body is None:
-        return b""
-    return body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-class Local:
+class Local(Transport):
     """The API inside this process: the controller's own WSGI application on its data folder."""
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self._client = Client(app)
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: Mapping[str, Any] | None = None,
-        accept: str = "application/json",
-        content_type: str = "application/json",
-    ) -> Answer:
-        """Send one request."""
+    def send(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Answer:
+        """Call the application."""
         answer = self._client.open(
-            path=full_path(path, query),
+            path=target,
             method=method,
-            data=encoded(body),
-            headers={"Accept": accept, **({"Content-Type": content_type} if body is not None else {})},
+            data=content,
+            headers=headers,
             # No header can set this: those arrive as HTTP_….
             environ_overrides={"zitilite.local": True, "REMOTE_ADDR": ""},
         )
@@ -131,7 +121,7 @@ class Local:
             return Answer(answer.status_code, answer.get_data(), dict(answer.headers))
 
 
-class Remote:
+class Remote(Transport):
     """The API of a controller somewhere else.
 
     Args:
@@ -156,25 +146,13 @@ class Remote:
         except (OSError, ssl.SSLError) as e:
             raise CommandError(f"the certificate files cannot be used: {e}", USAGE) from None
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: Mapping[str, Any] | None = None,
-        accept: str = "application/json",
-        content_type: str = "application/json",
-    ) -> Answer:
-        """Send one request over a connection of its own."""
-        headers = {"Accept": accept}
-        if body is not None:
-            headers["Content-Type"] = content_type
+    def send(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Answer:
+        """Send it over a connection of its own."""
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT_SECONDS, context=self._tls)
         try:
-            connection.request(method, full_path(path, query), encoded(body), headers)
+            connection.request(method, target, content, headers)
             answer = connection.getresponse()
             return Answer(answer.status, answer.read(), dict(answer.getheaders()))
         except ssl.SSLCertVerificationError as e:

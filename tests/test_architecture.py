@@ -22,7 +22,7 @@ MODULES = {
     )
 }
 WIRE = ["wire", "wire.accept", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
-BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config"]
+BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config", "files"]
 # who (the first pattern that fits) may import what of ours
 ARROWS = {
     "app": ["*"],
@@ -39,7 +39,8 @@ ARROWS = {
     "tokens": ["pki", "store"],
     "tls": ["pki", "config"],
     "models": ["store"],
-    "pki": ["certificates"],
+    "pki": ["certificates", "files"],
+    "files": [],
     "certificates": [],
     "prepared": ["store"],
     "store": ["migrations"],

@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import os
 import secrets
 import shutil
 import tarfile
@@ -32,6 +31,8 @@ import pki
 import store
 from config import SETTINGS, Settings
 from domain.context import VERSION
+from files import sync as sync_folder
+from files import write as write_file
 from wire.resource import now_ms, time_text
 
 MANIFEST, DATABASE, SETTINGS_FILE = "manifest.json", "zitilite.db", "zitilite.toml"
@@ -90,7 +91,7 @@ def create(settings: Settings, target: Path, passphrase: str, facts: dict[str, A
             "files": {name: {"size": len(data), "sha256": _sha256(data)} for name, data in files.items()},
         }
         files[MANIFEST] = json.dumps(manifest, indent=1).encode()
-        write_private(target, _age("encrypt", _packed(files), passphrase))
+        write_file(target, _age("encrypt", _packed(files), passphrase))
     except OSError as e:
         raise BackupError(f"{target} cannot be written: {e.strerror}") from e
     return manifest
@@ -167,29 +168,6 @@ def _packed(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file with mode 0600 that is there whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 # --- reading
 
 
@@ -251,7 +229,7 @@ def _write_all(folder: Path, files: dict[str, bytes]) -> Path:
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_private(path, data)
+        write_file(path, data)
     return folder
 
 
@@ -293,7 +271,7 @@ def restore(file: Path, passphrase: str, folder: Path, known_schema: int, *, for
                 fresh.rename(folder)
             else:
                 _exchange(folder, fresh, {name.partition("/")[0] for name in files})
-            _sync(home)
+            sync_folder(home)
     except OSError as e:
         raise BackupError(f"{folder} cannot be restored to: {e.strerror}") from e
     return Report(manifest)
