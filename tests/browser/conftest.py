@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser import demo
 from tests.browser.pages import DESKTOP, Watched, sign_in
 from tests.controllers import ROOT, Api, Controller
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 30_000  # ms; an expectation ends as soon as it holds, so that a slow machine only waits longer
 AXE_FILES = (os.environ.get("AXE_JS", ""), str(ROOT / "build/npm/node_modules/axe-core/axe.min.js"))
 
 
@@ -31,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         yield chromium
@@ -84,7 +86,7 @@ def visit(browser: Browser, watched: Watched) -> Iterator[Opener]:
 
     def open_page(controller: Controller, path: str = "", *, signed_in: bool = True, **options: Any) -> Page:
         context = browser.new_context(ignore_https_errors=True, **{"viewport": DESKTOP, **options})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         watched.attach(page)

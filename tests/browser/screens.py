@@ -157,4 +157,8 @@ def _moments(page: Page, folder: Path, service: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), all_pages="--all" in sys.argv)
+    flags = [word for word in sys.argv[1:] if word.startswith("-")]
+    folders = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if len(folders) != 1 or flags not in ([], ["--all"]):
+        sys.exit("usage: python -m tests.browser.screens FOLDER [--all]")
+    main(Path(folders[0]), all_pages=bool(flags))
