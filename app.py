@@ -168,9 +168,9 @@ def _own_chain(settings: config.Settings, cert: str, key: str) -> pki.OwnChain |
     return pki.OwnChain(Path(files[0]), Path(files[1]))
 
 
-def open_store(folder: Path) -> None:
-    """Open the database of a data folder."""
-    store.open_database(folder / "zitilite.db", MIGRATIONS)
+def open_store(settings: config.Settings) -> None:
+    """Open the database that the settings name, bring its schema up to date, and guard its audit log."""
+    store.open_database(settings.place, MIGRATIONS)
     audit.protect()
 
 
@@ -181,9 +181,9 @@ def run(settings: config.Settings) -> int:
     if archive.unfinished(folder):
         raise archive.BackupError(f"a restore into {folder} was cut off: run `zitilite restore` again")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = store.FolderLock(folder)
+    lock = store.FolderLock(folder, shared=bool(settings.database))
     try:
-        open_store(folder)
+        open_store(settings)
         first = setup.is_new()
         password = setup.first_start(settings.admin_user, settings.admin_password) if first else ""
         code = first_run.offer() if first and not settings.admin_password else ""
@@ -201,9 +201,9 @@ def init(settings: config.Settings) -> int:
     """Do what the first start does, without serving. Raises SetupError where that was done before."""
     folder: Path = settings.data
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = store.FolderLock(folder)
+    lock = store.FolderLock(folder, shared=bool(settings.database))
     try:
-        open_store(folder)
+        open_store(settings)
         if not setup.is_new():
             raise setup.SetupError(f"{folder.resolve()} holds a controller already")
         password = setup.first_start(settings.admin_user, settings.admin_password)
@@ -238,9 +238,9 @@ def local(settings: config.Settings) -> Iterator[Flask]:
     Raises SetupError where there is no controller.
     """
     folder: Path = settings.data
-    if not (folder / "zitilite.db").exists():
+    if not settings.database and not (folder / "zitilite.db").exists():
         raise setup.SetupError(f"{folder} holds no controller: name its folder with --data, or another with --url")
-    open_store(folder)
+    open_store(settings)
     try:
         ctrl = make_controller(settings, open_authority(settings, folder / "pki", addresses.hosts()))
         yield create_app(ctrl)
