@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -184,10 +184,13 @@ def run(settings: config.Settings) -> int:
     lock = store.FolderLock(folder, shared=bool(settings.database))
     try:
         open_store(settings)
-        first = setup.is_new()
-        password = setup.first_start(settings.admin_user, settings.admin_password) if first else ""
-        code = first_run.offer() if first and not settings.admin_password else ""
-        ctrl, server = _listen(settings, folder)
+        with _alone(settings):
+            first = setup.is_new()
+            password = setup.first_start(settings.admin_user, settings.admin_password) if first else ""
+            code = first_run.offer() if first and not settings.admin_password else ""
+            if not first:
+                setup.require_keys(settings)
+            ctrl, server = _listen(settings, folder)
         stopping = _stop_on_signals(server)
         _announce(settings, ctrl, folder, password, code)
         _serve(ctrl, server, stopping)
@@ -195,6 +198,11 @@ def run(settings: config.Settings) -> int:
         store.close()
         lock.release()
     return 0
+
+
+def _alone(settings: config.Settings) -> AbstractContextManager[None]:
+    """One after the other, where several processes may start on one database at once: the first one sets up."""
+    return store.write() if settings.database else nullcontext()
 
 
 def init(settings: config.Settings) -> int:
@@ -242,6 +250,10 @@ def local(settings: config.Settings) -> Iterator[Flask]:
         raise setup.SetupError(f"{folder} holds no controller: name its folder with --data, or another with --url")
     open_store(settings)
     try:
+        if settings.database:
+            if setup.is_new():
+                raise setup.SetupError("the database holds no controller: start one on it first")
+            setup.require_keys(settings)
         ctrl = make_controller(settings, open_authority(settings, folder / "pki", addresses.hosts()))
         yield create_app(ctrl)
         ctrl.attempts.flush()
@@ -252,6 +264,8 @@ def local(settings: config.Settings) -> Iterator[Flask]:
 def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.TlsServer]:
     asked = settings.listen
     authority = open_authority(settings, folder / "pki", addresses.take_setting(settings))
+    if settings.database:
+        setup.require_known(authority)
     ctrl = make_controller(settings, authority)
     server = tls.create_server(
         create_app(ctrl),

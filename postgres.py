@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -270,7 +271,7 @@ class Postgres(peewee.PostgresqlDatabase):
             changed = [value.replace("\0", "\ufffd") if _has_nul(value) else value for value in params]
             return super().execute_sql(sql, changed)
         except peewee.IntegrityError as e:
-            raise peewee.IntegrityError(_as_sqlite_says(e.args[0])) from e
+            raise peewee.IntegrityError(_as_sqlite_says(getattr(e, "orig", e))) from e
         except (peewee.OperationalError, peewee.InterfaceError):
             # What reads outside of a transaction can be asked twice.
             if self.in_transaction() or not self._drop_lost():
@@ -289,6 +290,19 @@ class Postgres(peewee.PostgresqlDatabase):
         """Undo the transaction; that of a lost connection was undone by the server."""
         if not self._drop_lost():
             super().rollback()
+
+    def leads(self, task: str) -> bool:
+        """Whether this thread's connection holds the lock of a task, now that it has tried to get it."""
+        key = zlib.crc32(task.encode()) - 2**31
+        held = (
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = %s "
+            "AND objid = (%s::bigint & 4294967295)::oid AND objsubid = 2"
+        )
+        row = self.execute_sql(
+            f"SELECT EXISTS ({held}) OR pg_try_advisory_lock(%s, %s)",
+            (LOCK_KEY, key, LOCK_KEY, key),
+        ).fetchone()
+        return bool(row[0])
 
     def conflict_update(self, oc: Any, query: Any) -> Any:
         """What ON CONFLICT does; REPLACE is one that writes all columns anew."""

@@ -182,6 +182,14 @@ def attempt() -> AbstractContextManager[Any]:
     return savepoint() if is_shared else nullcontext()
 
 
+def leads(task: str) -> bool:
+    """Whether this process is the one that does a task which only one of those on a database must do.
+
+    Asked again each time: when the one that did it ends, another takes it over.
+    """
+    return not is_shared or bool(database.leads(task))
+
+
 def define(statement: str) -> None:
     """Run a statement that defines a trigger or the like, in SQLite's words. Needs a write transaction."""
     if is_shared:
