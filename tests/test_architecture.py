@@ -37,7 +37,8 @@ ARROWS = {
     "domain": [],
     "domain.*": ["domain", "domain.*", *WIRE, *BELOW_DOMAIN],
     "tokens": ["pki", "store"],
-    "tls": ["pki", "config"],
+    "tls": ["pki", "config", "dispatch"],
+    "dispatch": [],
     "models": ["store"],
     "pki": ["certificates", "files"],
     "files": [],
@@ -57,7 +58,7 @@ LIBRARIES = {
     "prometheus_client": {"domain.metrics"},
     "pyrage": {"domain.care.archive"},
     "sqlite3": {"store"},
-    "waitress": {"tls", "app"},
+    "waitress": {"tls", "dispatch", "app"},
 }
 
 
