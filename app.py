@@ -23,7 +23,20 @@ import pki
 import store
 import tls
 import tokens
-from api import bulk, console, engine, exports, fabric_table, health, log_exports, metrics, openapi, own_table, rows
+from api import (
+    bulk,
+    compression,
+    console,
+    engine,
+    exports,
+    fabric_table,
+    health,
+    log_exports,
+    metrics,
+    openapi,
+    own_table,
+    rows,
+)
 from api.entities import ENTITIES, TABLE
 from cli import main as cli
 from domain import (
@@ -130,6 +143,7 @@ def create_app(ctrl: Controller) -> Flask:
     engine.install(app, ctrl, operations())
     health.install(app)
     metrics.install(app, ctrl)
+    compression.install(app)
     console.install(app, Path(__file__).parent / "static")
     engine.access_log(app)
     app.wsgi_app = engine.PathNormal(app.wsgi_app, oidc=ctrl.settings.oidc == "on")  # type: ignore[method-assign]
