@@ -42,6 +42,7 @@ from cli import main as cli
 from domain import (
     authenticators,
     cas,
+    chosen,
     controller_settings,
     database,
     enrollment,
@@ -64,6 +65,7 @@ from domain.care import (
     events,
     first_run,
     overview,
+    recovery,
     rollover,
     shares,
     watch,
@@ -109,6 +111,8 @@ MODULES = (
     rollover,
     crls,
     backups,
+    recovery,
+    chosen,
     doctor,
     first_run,
     shares,
@@ -133,6 +137,7 @@ def operations() -> list[Action]:
 
 def create_app(ctrl: Controller) -> Flask:
     """The WSGI application: every operation, health and the console."""
+    ctrl.authority.days = chosen.days(ctrl.settings)
     ctrl.news = events.Newsroom(ctrl)
     ctrl.news.show = partial(rows.document, own_table.TABLE["attempts"])
     s = ctrl.settings
