@@ -44,7 +44,7 @@ export class SignedOut extends Error {
 }
 
 /**
- * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, headers?: Record<string, string>, type?: string, accept?: string, signal?: AbortSignal, quiet?: boolean}} Call
+ * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, headers?: Record<string, string>, type?: string, accept?: string, signal?: AbortSignal, quiet?: boolean, keepalive?: boolean}} Call
  *   `quiet`: nobody asked for it, so nobody is asked to sign in for it; `path` from the root; `body` is sent as JSON unless `type` says otherwise
  * @typedef {{data: any, meta: any, status: number, etag: string, text: string}} Answer
  */
@@ -70,14 +70,14 @@ export function address({ path, query }) {
 
 /** @param {Call} request */
 function send(request) {
-  const { method, body, headers = {}, type = "application/json", accept = "application/json", signal } = request;
+  const { method, body, headers = {}, type = "application/json", accept = "application/json", signal, keepalive } = request;
   const held = session();
   /** @type {Record<string, string>} */
   const all = { Accept: accept, "Zitilite-Compress": "gzip", ...headers };
   if (held && !all["zt-session"]) all["zt-session"] = held.token;
   if (body !== undefined) all["Content-Type"] = type;
   const content = body === undefined || type !== "application/json" ? body : JSON.stringify(body);
-  return fetch(address(request), { method, headers: all, body: content, signal, credentials: "omit" });
+  return fetch(address(request), { method, headers: all, body: content, signal, keepalive, credentials: "omit" });
 }
 
 /** Send, and say whether the controller could be reached. @param {Call} request */

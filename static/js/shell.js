@@ -107,9 +107,15 @@ function account() {
       { label: "Messages", icon: "bell", run: openHistory },
       { label: "Light or dark", icon: "half", href: href("/about") },
       { label: "Keys", icon: "help", run: openKeys },
-      { label: "Sign out", icon: "signin", run: signOut },
+      { label: "Sign out", icon: "signin", run: leaveForGood },
     ],
   });
+}
+
+/** What was to be deleted in a moment is deleted before. */
+async function leaveForGood() {
+  await (await import("./removing.js")).removeAllNow();
+  await signOut();
 }
 
 function bottomBar() {
@@ -133,7 +139,7 @@ function offerEverywhere() {
     { id: "dark", label: "Theme: dark", icon: "moon", run: () => setTheme("dark") },
     { id: "system", label: "Theme: as the system", icon: "half", run: () => setTheme("system") },
     { id: "messages", label: "Messages", icon: "bell", run: openHistory },
-    { id: "out", label: "Sign out", icon: "signin", run: signOut },
+    { id: "out", label: "Sign out", icon: "signin", run: leaveForGood },
   );
 }
 

@@ -7,6 +7,7 @@ import { debounced, h, show } from "../dom.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { capital, listTitle, placeTabs } from "../places.js";
+import { isGoing, keep, watchRemovals } from "../removing.js";
 import { go, href } from "../router.js";
 import { inDays } from "../time.js";
 import { dropView, recall, remember, saveView, savedViews } from "../store.js";
@@ -102,6 +103,7 @@ export function listView(page) {
 
   /** @param {any} row @returns {Promise<import("../ui/menu.js").Item[]>} */
   async function rowMenu(row) {
+    if (isGoing(of, row.id)) return [{ label: "Keep it", icon: "refresh", run: () => keep(of, row.id) }];
     return [
       of.verbs.includes("u") ? { label: "Edit", icon: "edit", href: href(`/${of.key}/${encodeURIComponent(row.id)}/edit`) } : null,
       ...(await tokenItems(of, row, load)),
@@ -170,6 +172,7 @@ export function listView(page) {
     const path = news.data?.entity === "routers" ? "edge-routers" : news.data?.entity;
     if (news.topic === "poll" || path === of.path || news.topic === of.key || (of.key === "audit" && news.topic === "changes")) refresh();
   }));
+  page.onLeave(watchRemovals(() => page.isOpen && (table?.mark(), refresh())));
   page.onLeave(() => running.abort());
   offerKeys(page, of, { load, focus: () => box.input.focus(), toggle: (id) => table?.toggle(id) });
   load();
