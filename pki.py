@@ -831,12 +831,16 @@ class Authority:
         """Return the key that signs tokens."""
         return self._server.signing_key
 
-    def issued(self, cert: Cert) -> bool:
-        """Whether our signing certificate, our self-made root or a replaced one signed it; dates do not count."""
+    def issued(self, cert: Cert, *, is_known: bool = False) -> bool:
+        """Whether our signing certificate, our self-made root or a replaced one signed it; dates do not count.
+
+        is_known: it is one that we keep, byte for byte, as issued by us, so that its signature need not be looked at.
+        """
         # A root of the operator's own also stands for CAs that are not ours.
         cas = self._cas
         above = () if self._options.signing else (*cas.signer.above, *(r.cert for r in cas.retired))
-        return any(cert.names_as_issuer(ca) and cert.is_signed_by(ca) for ca in (cas.signer.cert, *above))
+        named = (ca for ca in (cas.signer.cert, *above) if cert.names_as_issuer(ca))
+        return any(is_known or cert.is_signed_by(ca) for ca in named)
 
     def _issue(
         self,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+import orjson
 from flask import Response
 from werkzeug.wrappers import Request
 
@@ -32,8 +33,8 @@ from wire.resource import JSON_TYPE, JWT_TYPE, Action, Param, Result
 log = ERROR_LOG = logging.getLogger("zitilite.api")
 
 ERROR_META = {"apiEnrollmentVersion": API_VERSION, "apiVersion": API_VERSION}
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
-_ESCAPED = re.compile("[<>&]")
+_ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
+_ESCAPED = re.compile(b"[<>&]")
 # JSON keeps these three only inside strings, so escaping the finished text is safe.
 # What an item's token may be asked for as, besides JSON.
 FORMS = (JWT_TYPE, "image/svg+xml", "image/png")
@@ -42,8 +43,12 @@ SCALE = Param("scale", "int64")
 
 def json_bytes(value: Any) -> bytes:
     """Compact JSON with a final newline; `<`, `>` and `&` are written as escapes."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return (_ESCAPED.sub(lambda m: _ESCAPES[m[0]], text) + "\n").encode("utf-8", "replace")
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        # Half a surrogate pair, or an integer of more than 64 bits: it takes no part of what strangers may send.
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return _ESCAPED.sub(lambda m: _ESCAPES[m[0]], text)
 
 
 @dataclass(frozen=True)
