@@ -10,6 +10,7 @@ session certificates).
 
 import base64
 import ipaddress
+import logging
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,6 +80,8 @@ __all__ = [
     "load_pkcs7",
     "verify_chain",
 ]
+
+log = logging.getLogger("zitilite.pki")
 
 KeyKind = Literal["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096"]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -735,8 +738,22 @@ class Authority:
             store.settle()
             signer = store.intermediate(store.root())
         authority = cls(folder, options, clock, signer, store)
+        if not options.signing:
+            authority._replace_expired(now)
         authority.renew_server_if_needed(options.addresses, now=now)
         return authority
+
+    def _replace_expired(self, now: datetime) -> None:
+        """Make new CAs where the controller was off until they had ended; what they issued must be renewed."""
+        signer = self._cas.signer
+        root = signer.above[-1]
+        if root.not_after <= now:
+            self.rollover("root", self._options.addresses, now=now)
+        elif signer.cert.not_after <= now:
+            self.rollover("intermediate", self._options.addresses, now=now)
+        else:
+            return
+        log.warning("%s had expired: a new one was made, and clients must be told to trust it", signer.cert.subject)
 
     def _open_server(self) -> _Server:
         if self._options.server:
@@ -877,9 +894,9 @@ class Authority:
 
         A CA that another process rolled over is taken from its files.
         A self-made one is issued again, with the same key, when less than a third of its life is
-        left, when `addresses` differ from its names, or when another CA issued it. An own one is
-        read again. Pass the new `tls_material()` on to the server. Raises PkiError; the old
-        certificate then stays in use.
+        left, when it begins in the future (the clock was wrong), when `addresses` differ from its
+        names, or when another CA issued it. An own one is read again. Pass the new `tls_material()`
+        on to the server. Raises PkiError; the old certificate then stays in use.
         """
         with self._lock:
             self._look_for_rollover(now)
@@ -907,7 +924,7 @@ class Authority:
         return self._made_server(cert, old.key)
 
     def _server_is_stale(self, cert: Cert, addresses: list[str], now: datetime) -> bool:
-        if cert.not_after - now < (cert.not_after - cert.not_before) / 3:
+        if cert.not_after - now < (cert.not_after - cert.not_before) / 3 or cert.not_before > now:
             return True
         names = cert.extension(x509.SubjectAlternativeName)
         wanted = set(self._server_names(addresses))
@@ -942,7 +959,8 @@ class Authority:
                 root_key = _new_key(self._options.ca_key)
                 root = store.signed_root(root_key, self.trust_domain)
                 made = store.signed_intermediate(root, root_key, key)
-                store.exchange({"root": (root, root_key), "intermediate": (made, key)}, [store.crossed(root, old)])
+                crosses = [store.crossed(root, old)] if old.not_after > now else []
+                store.exchange({"root": (root, root_key), "intermediate": (made, key)}, crosses)
             self._cas = _Cas.of(store.intermediate(store.root()), store)
             # The same server certificate would do if it is the operator's own; the bundle is new all the same.
             server = self._server.holder

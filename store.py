@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -197,5 +197,7 @@ def check_integrity() -> str:
 def close() -> None:
     """Fold the write-ahead log back into the file and close this thread's connection."""
     if not database.is_closed():
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        # On a full or broken disk what is in the log stays there.
+        with suppress(peewee.DatabaseError):
+            database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()

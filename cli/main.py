@@ -22,8 +22,10 @@ import store
 from cli import backup, device, importer, nouns, output, upkeep
 from cli.transport import CommandError, Local, Remote, Transport
 from domain import setup
+from domain.care import trouble
 from domain.care.archive import BackupError
 from domain.context import VERSION
+from wire.errors import reason_of
 
 # What every command understands that works on a data folder or on a controller elsewhere.
 CLIENT_SETTINGS = ("data", "config", "url", "token", "trust")
@@ -127,8 +129,9 @@ def main(argv: Sequence[str] | None, wiring: Wiring) -> int:
         return _complain(e, 2)
     except CommandError as e:
         return _complain(e, e.exit_code)
-    except (store.StoreError, pki.PkiError, setup.SetupError, BackupError, OSError) as e:
-        return _complain(e, 1)
+    except (store.StoreError, store.DatabaseError, pki.PkiError, setup.SetupError, BackupError, OSError) as e:
+        known = trouble.explain(e) if isinstance(e, store.DatabaseError) else None
+        return _complain(reason_of(known) if known else e, 1)
     except KeyboardInterrupt:
         return _complain("stopped", 130)
 

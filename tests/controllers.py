@@ -40,6 +40,7 @@ class Controller:
         self.data = folder / "data"
         self.log = folder / "stderr.log"
         self.flags = flags
+        self.environment: dict[str, str] = {}
         self.advertise = ["127.0.0.1"]
         self.admin_user = "admin"
         self.admin_password = admin_password or secrets.token_hex(9)
@@ -58,7 +59,10 @@ class Controller:
         command += ["--admin-user", self.admin_user]
         command += ["--admin-password", self.admin_password, "--log-format", "json", *self.flags]
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+            environment = {**os.environ, **self.environment}
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         self.url = self._wait_for_url(self._process)
         return self
 
