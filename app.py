@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,26 @@ import pki
 import store
 import tls
 import tokens
-from api import bulk, console, engine, exports, fabric_table, health, log_exports, metrics, openapi, own_table, rows
+from api import (
+    bulk,
+    compression,
+    console,
+    engine,
+    exports,
+    fabric_table,
+    health,
+    log_exports,
+    metrics,
+    openapi,
+    own_table,
+    rows,
+)
 from api.entities import ENTITIES, TABLE
 from cli import main as cli
 from domain import (
     authenticators,
     cas,
+    chosen,
     controller_settings,
     database,
     enrollment,
@@ -51,6 +65,7 @@ from domain.care import (
     events,
     first_run,
     overview,
+    recovery,
     rollover,
     shares,
     watch,
@@ -96,6 +111,8 @@ MODULES = (
     rollover,
     crls,
     backups,
+    recovery,
+    chosen,
     doctor,
     first_run,
     shares,
@@ -120,6 +137,7 @@ def operations() -> list[Action]:
 
 def create_app(ctrl: Controller) -> Flask:
     """The WSGI application: every operation, health and the console."""
+    ctrl.authority.days = chosen.days(ctrl.settings)
     ctrl.news = events.Newsroom(ctrl)
     ctrl.news.show = partial(rows.document, own_table.TABLE["attempts"])
     s = ctrl.settings
@@ -130,6 +148,7 @@ def create_app(ctrl: Controller) -> Flask:
     engine.install(app, ctrl, operations())
     health.install(app)
     metrics.install(app, ctrl)
+    compression.install(app)
     console.install(app, Path(__file__).parent / "static")
     engine.access_log(app)
     app.wsgi_app = engine.PathNormal(app.wsgi_app, oidc=ctrl.settings.oidc == "on")  # type: ignore[method-assign]
@@ -168,9 +187,9 @@ def _own_chain(settings: config.Settings, cert: str, key: str) -> pki.OwnChain |
     return pki.OwnChain(Path(files[0]), Path(files[1]))
 
 
-def open_store(folder: Path) -> None:
-    """Open the database of a data folder."""
-    store.open_database(folder / "zitilite.db", MIGRATIONS)
+def open_store(settings: config.Settings) -> None:
+    """Open the database that the settings name, bring its schema up to date, and guard its audit log."""
+    store.open_database(settings.place, MIGRATIONS)
     audit.protect()
 
 
@@ -181,13 +200,16 @@ def run(settings: config.Settings) -> int:
     if archive.unfinished(folder):
         raise archive.BackupError(f"a restore into {folder} was cut off: run `zitilite restore` again")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = store.FolderLock(folder)
+    lock = store.FolderLock(folder, shared=bool(settings.database))
     try:
-        open_store(folder)
-        first = setup.is_new()
-        password = setup.first_start(settings.admin_user, settings.admin_password) if first else ""
-        code = first_run.offer() if first and not settings.admin_password else ""
-        ctrl, server = _listen(settings, folder)
+        open_store(settings)
+        with _alone(settings):
+            first = setup.is_new()
+            password = setup.first_start(settings.admin_user, settings.admin_password) if first else ""
+            code = first_run.offer() if first and not settings.admin_password else ""
+            if not first:
+                setup.require_keys(settings)
+            ctrl, server = _listen(settings, folder)
         stopping = _stop_on_signals(server)
         _announce(settings, ctrl, folder, password, code)
         _serve(ctrl, server, stopping)
@@ -197,13 +219,18 @@ def run(settings: config.Settings) -> int:
     return 0
 
 
+def _alone(settings: config.Settings) -> AbstractContextManager[None]:
+    """One after the other, where several processes may start on one database at once: the first one sets up."""
+    return store.write() if settings.database else nullcontext()
+
+
 def init(settings: config.Settings) -> int:
     """Do what the first start does, without serving. Raises SetupError where that was done before."""
     folder: Path = settings.data
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = store.FolderLock(folder)
+    lock = store.FolderLock(folder, shared=bool(settings.database))
     try:
-        open_store(folder)
+        open_store(settings)
         if not setup.is_new():
             raise setup.SetupError(f"{folder.resolve()} holds a controller already")
         password = setup.first_start(settings.admin_user, settings.admin_password)
@@ -238,10 +265,14 @@ def local(settings: config.Settings) -> Iterator[Flask]:
     Raises SetupError where there is no controller.
     """
     folder: Path = settings.data
-    if not (folder / "zitilite.db").exists():
+    if not settings.database and not (folder / "zitilite.db").exists():
         raise setup.SetupError(f"{folder} holds no controller: name its folder with --data, or another with --url")
-    open_store(folder)
+    open_store(settings)
     try:
+        if settings.database:
+            if setup.is_new():
+                raise setup.SetupError("the database holds no controller: start one on it first")
+            setup.require_keys(settings)
         ctrl = make_controller(settings, open_authority(settings, folder / "pki", addresses.hosts()))
         yield create_app(ctrl)
         ctrl.attempts.flush()
@@ -252,6 +283,8 @@ def local(settings: config.Settings) -> Iterator[Flask]:
 def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.TlsServer]:
     asked = settings.listen
     authority = open_authority(settings, folder / "pki", addresses.take_setting(settings))
+    if settings.database:
+        setup.require_known(authority)
     ctrl = make_controller(settings, authority)
     server = tls.create_server(
         create_app(ctrl),

@@ -90,6 +90,12 @@ def _webhook(value: str) -> str:
     return value
 
 
+def _database(value: str) -> str:
+    if value and not re.match(r"postgres(ql)?://", value):
+        raise ValueError("it does not begin with postgresql://")
+    return value
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
@@ -153,6 +159,14 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("data", _path, "zitilite-data", "folder for the database, the keys and the lock"),
+    Setting(
+        "database",
+        _database,
+        "",
+        "postgresql://USER:PASSWORD@HOST/NAME of a PostgreSQL database in place of the SQLite file in the data folder; "
+        "better not as a flag, which others on the machine can see; see guide/postgresql.md",
+        secret=True,
+    ),
     Setting("config", _optional_path, "", "settings file (TOML); DATA/zitilite.toml when it exists"),
     Setting("listen", address, "0.0.0.0:1280", "HOST:PORT to listen on; port 0 takes a free one"),
     Setting(
@@ -269,6 +283,13 @@ class Settings:
             return self.values[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    @property
+    def place(self) -> Path | str:
+        """Where the data is: the URL of a PostgreSQL database, else the SQLite file in the data folder."""
+        url: str = self.values["database"]
+        file: Path = self.values["data"] / "zitilite.db"
+        return url or file
 
     def advertised(self, port: int) -> tuple[Address, ...]:
         """The addresses clients use, first the one in tokens; `port` is the one really listened on."""

@@ -47,7 +47,7 @@ class Prepared:
     def _compile(self) -> tuple[str, tuple[Any, ...]]:
         with self._lock:
             if self._compiled is None:
-                slots = [pw.SQL("?", (Slot(i),)) for i in range(self._names)]
+                slots = [pw.SQL(store.database.param, (Slot(i),)) for i in range(self._names)]
                 sql, values = self._build(*slots).sql()
                 if self._model is not None:
                     self._shape = _shape(self._model)

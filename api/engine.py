@@ -427,9 +427,17 @@ def _options() -> Response:
 def _unexpected(e: Exception) -> Response:
     """Anything nobody foresaw: the traceback goes to the log, the caller gets the request id."""
     request_id = new_request_id()
+    wanted = request.headers.get("Accept", "")
+    if store.is_shared and isinstance(e, store.OperationalError):
+        log.error("request %s %s %s: %s", request_id, request.method, request.path, e)
+        cause = "the connection to the database server was lost: try again in a moment"
+        return error_response(request_id, ApiError("DATABASE_UNAVAILABLE", cause, headers={"Retry-After": "1"}), wanted)
+    if store.is_shared and isinstance(e, store.DataError):
+        reason = "a text holds the character NUL, or a number is out of range: PostgreSQL does not keep that"
+        return error_response(request_id, ApiError("COULD_NOT_VALIDATE", reason), wanted)
     log.error("request %s %s %s failed", request_id, request.method, request.path, exc_info=e)
     error = ApiError("UNHANDLED", f"an internal error; the log has the details under request id {request_id}")
-    return error_response(request_id, error, request.headers.get("Accept", ""))
+    return error_response(request_id, error, wanted)
 
 
 def _after(ctrl: Controller) -> Callable[[Response], Response]:

@@ -27,6 +27,8 @@ BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config", "files
 ARROWS = {
     "app": ["*"],
     "cli": [],
+    # What is only there where the data is in PostgreSQL.
+    "cli.database": ["cli.transport", "config", "store", "migrations", "database_copy", "postgres"],
     "cli.*": ["cli", "cli.*", "domain", "domain.*", *WIRE, *BELOW_DOMAIN, "migrations", "bench", "bench.*"],
     "wire": [],
     "wire.accept": ["wire.resource"],
@@ -44,7 +46,9 @@ ARROWS = {
     "files": [],
     "certificates": [],
     "prepared": ["store"],
-    "store": ["migrations"],
+    "store": ["migrations", "postgres", "database_copy"],
+    "database_copy": ["postgres"],
+    "postgres": [],
     "migrations": [],
     "config": [],
 }
@@ -53,11 +57,22 @@ LIBRARIES = {
     "cryptography": {"pki", "certificates", "cli.keys"},
     "OpenSSL": {"tls"},
     "jwt": {"tokens"},
-    "peewee": {"models", "prepared", "store", "wire.filter_sql", "api.rows", "domain.care.states", "domain.roles"},
+    "peewee": {
+        "models",
+        "prepared",
+        "store",
+        "postgres",
+        "database_copy",
+        "wire.filter_sql",
+        "api.rows",
+        "domain.care.states",
+        "domain.roles",
+    },
     "playhouse": {"models", "store"},
     "prometheus_client": {"domain.metrics"},
     "pyrage": {"domain.care.archive"},
-    "sqlite3": {"store"},
+    "psycopg": {"postgres"},
+    "sqlite3": {"store", "database_copy"},
     "waitress": {"tls", "dispatch", "app"},
 }
 

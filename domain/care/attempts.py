@@ -45,7 +45,7 @@ class _Sequence:
         self._last = -1
 
     def next(self) -> int:
-        if self._last < 0:
+        if self._last < 0 or store.is_shared:
             newest = [m.select(m.id).order_by(m.id.desc()).limit(1).scalar() for m in (models.Attempt, Audit)]
             self._last = max(key or 0 for key in newest)
         self._last = max(self._last + 1, time.time_ns() // 1000)

@@ -18,6 +18,7 @@ import config
 import pki
 import store
 from config import Settings
+from domain import chosen
 from domain.care import addresses, backups, certificates, crls
 from domain.context import Context, Controller
 from models import Address, Ca, Certificate, Crl, Enrollment, OwnCertificate
@@ -184,7 +185,7 @@ def _tokens(look: _Look) -> Iterator[Check]:
 
 
 def _backups(look: _Look) -> Iterator[Check]:
-    hours, found = look.settings.backup_hours, backups.found(look.settings)
+    hours, found = chosen.value(look.settings, "backup_hours"), backups.found(look.settings)
     last = next((row for row in found if not hours or row["kind"] == "auto"), None)
     age = (look.now - last["createdAt"]) / 3_600_000 if last else None
     detail = f"the last one is of {time_text(last['createdAt'])}" if last else "there is none"
@@ -236,7 +237,7 @@ def _kept_integrity(file: Path) -> str:
     with _integrity_lock:
         at, found = _integrity.get(str(file), (float("-inf"), ""))
         if time.monotonic() - at > _INTEGRITY_SECONDS:
-            found = store.examine(file)[1]
+            found = store.check_integrity() if store.is_shared else store.examine(file)[1]
             _integrity[str(file)] = (time.monotonic(), found)
         return found
 
@@ -264,14 +265,15 @@ def checks(ctx: Context) -> Result:
 
 def run_offline(settings: Settings, known_schema: int) -> list[Check]:
     """All checks of a data folder. Raises store.StoreError when there is no controller in it."""
-    file = settings.data / "zitilite.db"
-    if not file.exists():
-        raise store.StoreError(f"{settings.data} holds no controller: name its folder with --data")
-    schema, integrity = store.examine(file)
-    if integrity != "ok" and schema == 0:
-        return [Check("database", "Database integrity", "fail", integrity, "restore a backup")]
+    file, integrity = settings.data / "zitilite.db", "ok"
+    if not settings.database:
+        if not file.exists():
+            raise store.StoreError(f"{settings.data} holds no controller: name its folder with --data")
+        schema, integrity = store.examine(file)
+        if integrity != "ok" and schema == 0:
+            return [Check("database", "Database integrity", "fail", integrity, "restore a backup")]
     try:
-        schema = store.attach(file)
+        schema = store.attach(settings.place)
         if schema == known_schema:
             certificates.catch_up()
         return _examine(_Look(settings, schema, known_schema, lambda: integrity, _stored_cert(settings)))

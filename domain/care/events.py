@@ -33,6 +33,8 @@ BATCH_ROWS = 100
 # A listener that was away gets at most so many old events, and is told that there were more.
 MAX_BACKLOG = 1000
 HEARTBEAT_SECONDS = 15.0
+# How often to look for what other processes wrote, while somebody listens.
+LOOK_SECONDS = 1.0
 # News within this time go out together; under a flood of refusals it is the pace of writing.
 GATHER_SECONDS = 0.05
 PRUNE_SECONDS = 300.0
@@ -146,7 +148,7 @@ class Newsroom:
             except Exception:  # whatever goes wrong in one turn, the log must go on
                 log.exception("news could not be written or sent; trying again")
             gather.wait(GATHER_SECONDS)
-            self._bell.wait(HEARTBEAT_SECONDS)
+            self._bell.wait(LOOK_SECONDS if store.is_shared and self._listeners else HEARTBEAT_SECONDS)
             self._bell.clear()
         store.database.close()
 

@@ -28,6 +28,7 @@ log = logging.getLogger("zitilite.webhook")
 
 BATCH_ROWS = 100
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 300.0
+SHARED_SECONDS = 2.0
 IDLE_SECONDS = 60.0
 SIGNATURE = "X-Zitilite-Signature"
 _POSITION = "audit_webhook_position"
@@ -102,6 +103,8 @@ class Webhook:
 
     def _deliver(self) -> float:
         """Send what is due; gives how long to wait then."""
+        if not store.leads("webhook"):
+            return SHARED_SECONDS
         while not self._stopping and (rows := audit.lines(position(), BATCH_ROWS)):
             try:
                 self._send(rows)
@@ -109,7 +112,8 @@ class Webhook:
                 return self._failed(str(e))
             self._remember(rows[-1].id)
             self.state = State(delivered_at=now_ms())
-        return IDLE_SECONDS
+        # What other processes write rings no bell here.
+        return SHARED_SECONDS if store.is_shared else IDLE_SECONDS
 
     def _failed(self, why: str) -> float:
         pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self.state.failures, 20), LONGEST_PAUSE_SECONDS)

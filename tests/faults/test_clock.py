@@ -57,7 +57,7 @@ def start(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Controller]]:
 
     def begin(*flags: str) -> Controller:
         server = Controller(tmp_path / f"controller{len(made)}", *flags)
-        server.environment = clock.environment
+        server.variables = clock.environment
         made.append(server)
         return server.start()
 
