@@ -34,7 +34,8 @@ def explain(e: BaseException) -> ApiError | None:
     retry = {"Retry-After": str(RETRY_SECONDS)}
     found: BaseException | None = e
     while found is not None:
-        if isinstance(found, pki.PkiError):
+        # Not its kinds: what a client sent must have been refused before.
+        if type(found) is pki.PkiError:
             return ApiError("CA_UNAVAILABLE", str(found), headers=retry, log=str(found))
         if cause := _cause(found):
             return ApiError("STORAGE_UNAVAILABLE", cause, headers=retry, log=f"{cause} ({found})")
