@@ -19,7 +19,7 @@ import shtab
 import config
 import pki
 import store
-from cli import backup, database, device, importer, nouns, output, upkeep
+from cli import backup, database, device, importer, key_files, nouns, output, upkeep
 from cli.transport import CommandError, Local, Remote, Transport
 from domain import setup
 from domain.care import trouble
@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     backup.add_commands(commands, options)
     device.add_commands(commands)
     database.add_commands(commands)
+    key_files.add_commands(commands)
     completion = commands.add_parser("completion", help="print the completion script of a shell")
     completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     return top

@@ -117,7 +117,7 @@ def http(data: bytes) -> None:
             rest = rest[consumed:] if consumed else b""
             continue
         rest = b""
-    if parser.completed and not parser.error:
+    if parser.completed and not parser.error and not parser.empty:
         assert engine.normal_path(parser.path).startswith("/")
         accept.preferred(parser.headers.get("ACCEPT", ""), engine.FORMS)
     parser.close()
