@@ -215,7 +215,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("key_passphrase_file", _optional_path, "", "file whose first line is that passphrase"),
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("bulk_limit", _positive, 16 * 1024 * 1024, "largest body of a bulk request in bytes"),
-    Setting("threads", _positive, 8, "worker threads"),
+    Setting("workers", _from_zero, 0, "processes that serve; 0 takes one for each core, four at most"),
+    Setting("threads", _positive, 8, "threads of each process that serves"),
     Setting(
         "limit_address",
         _from_zero,

@@ -21,7 +21,7 @@ import pki
 import store
 import tls
 import tokens
-from api import bulk_csv, engine
+from api import bulk_csv, engine, front
 from certificates import load_crl
 from domain.care import decode
 from migrations import MIGRATIONS
@@ -118,7 +118,7 @@ def http(data: bytes) -> None:
             continue
         rest = b""
     if parser.completed and not parser.error and not parser.empty:
-        assert engine.normal_path(parser.path).startswith("/")
+        assert front.normal_path(parser.path).startswith("/")
         accept.preferred(parser.headers.get("ACCEPT", ""), engine.FORMS)
     parser.close()
 
