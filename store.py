@@ -18,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -363,5 +363,7 @@ def close() -> None:
     if is_shared:
         database.close()
     elif not database.is_closed():
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        # On a full or broken disk what is in the log stays there.
+        with suppress(peewee.DatabaseError):
+            database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()

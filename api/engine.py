@@ -22,7 +22,7 @@ from werkzeug.wrappers import Request
 
 import store
 from api import schemas
-from domain.care import audit, idempotency, qr
+from domain.care import audit, idempotency, qr, trouble
 from domain.care.attempts import Attempt, sentence
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth, scopes
@@ -82,7 +82,10 @@ class Operation:
             ctx.attempt.refuse(e.code, _without_token(ctx, sentence(e)))
             e = ctrl.doors.settle(ctx.attempt) or e
             return error_response(ctx.request_id, e, ctx.headers.get("Accept", ""))
-        except Exception:
+        except Exception as problem:
+            if known := trouble.explain(problem):
+                ctx.attempt.refuse(known.code, sentence(known))
+                return error_response(ctx.request_id, known, ctx.headers.get("Accept", ""))
             ctx.attempt.refuse("UNHANDLED", f"an internal error; the server's log has it at request {ctx.request_id}")
             raise
         finally:
