@@ -25,7 +25,7 @@ MIN_VERSION = 130000
 LOCK_KEY = 0x7A697469
 # A process that hangs, or whose machine is gone, must not keep the others from writing for ever.
 _SESSION = {
-    "lock_timeout": "30s",
+    "lock_timeout": "300s",
     "idle_in_transaction_session_timeout": "60s",
     "jit": "off",
     "client_min_messages": "warning",
@@ -218,6 +218,8 @@ class Postgres(peewee.PostgresqlDatabase):
     def __init__(self, url: str) -> None:
         self.shown, self._url = shown(url), url
         given = parameters(url)
+        # Counts the write transactions of this process.
+        self.turn = 0
         super().__init__(given.pop("dbname", ""), prefer_psycopg3=True, **given)
 
     def another(self) -> Postgres:
@@ -240,6 +242,7 @@ class Postgres(peewee.PostgresqlDatabase):
         }
         statement = words.get(isolation_level or "", "BEGIN")
         self._drop_lost()
+        self.turn += isolation_level == "IMMEDIATE"
         try:
             self.define(statement)
         except peewee.OperationalError:
@@ -247,6 +250,10 @@ class Postgres(peewee.PostgresqlDatabase):
                 self._leave()
                 raise
             self.define(statement)
+
+    def savepoint(self) -> Any:
+        """A savepoint. All have one name, which stands for the latest: other names would make other statements."""
+        return peewee._savepoint(self, sid="s")  # noqa: SLF001 - as peewee's own does
 
     def _leave(self) -> None:
         """End what a `begin` that waited in vain has begun."""

@@ -38,16 +38,25 @@ PRINT_DIGITS = 12
 # --- ids
 
 
+def _newest(m: Any) -> Prepared:
+    return Prepared(lambda: m.select(m.id).order_by(m.id.desc()).limit(1))
+
+
+_NEWEST = (_newest(models.Attempt), _newest(Audit))
+
+
 class _Sequence:
     """The time in microseconds, made unique. Only inside a write transaction, so that ids rise as rows appear."""
 
     def __init__(self) -> None:
-        self._last = -1
+        self._last, self._turn = -1, 0
 
     def next(self) -> int:
-        if self._last < 0 or store.is_shared:
-            newest = [m.select(m.id).order_by(m.id.desc()).limit(1).scalar() for m in (models.Attempt, Audit)]
-            self._last = max(key or 0 for key in newest)
+        if self._last < 0 or (store.is_shared and self._turn != store.database.turn):
+            # Others may have written since this process last did, with a clock that goes before ours.
+            newest = [row[0] for query in _NEWEST if (row := query.first())]
+            self._last = max(newest, default=0)
+            self._turn = store.database.turn if store.is_shared else 0
         self._last = max(self._last + 1, time.time_ns() // 1000)
         return self._last
 
