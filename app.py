@@ -23,12 +23,26 @@ import pki
 import store
 import tls
 import tokens
-from api import bulk, console, engine, exports, fabric_table, health, log_exports, metrics, openapi, own_table, rows
+from api import (
+    bulk,
+    compression,
+    console,
+    engine,
+    exports,
+    fabric_table,
+    health,
+    log_exports,
+    metrics,
+    openapi,
+    own_table,
+    rows,
+)
 from api.entities import ENTITIES, TABLE
 from cli import main as cli
 from domain import (
     authenticators,
     cas,
+    chosen,
     controller_settings,
     database,
     enrollment,
@@ -51,6 +65,7 @@ from domain.care import (
     events,
     first_run,
     overview,
+    recovery,
     rollover,
     shares,
     watch,
@@ -96,6 +111,8 @@ MODULES = (
     rollover,
     crls,
     backups,
+    recovery,
+    chosen,
     doctor,
     first_run,
     shares,
@@ -120,6 +137,7 @@ def operations() -> list[Action]:
 
 def create_app(ctrl: Controller) -> Flask:
     """The WSGI application: every operation, health and the console."""
+    ctrl.authority.days = chosen.days(ctrl.settings)
     ctrl.news = events.Newsroom(ctrl)
     ctrl.news.show = partial(rows.document, own_table.TABLE["attempts"])
     s = ctrl.settings
@@ -130,6 +148,7 @@ def create_app(ctrl: Controller) -> Flask:
     engine.install(app, ctrl, operations())
     health.install(app)
     metrics.install(app, ctrl)
+    compression.install(app)
     console.install(app, Path(__file__).parent / "static")
     engine.access_log(app)
     app.wsgi_app = engine.PathNormal(app.wsgi_app, oidc=ctrl.settings.oidc == "on")  # type: ignore[method-assign]

@@ -572,6 +572,11 @@ class _Folder:
         except OSError as error:
             raise PkiError(f"{self.path} cannot be changed: {error.strerror}") from error
 
+    def forget(self) -> None:
+        """Drop what was replaced, and the bridges to it."""
+        for path in (*self.path.glob("retired-*"), *self.path.glob("cross-*")):
+            path.unlink()
+
     def retired(self, current: Sequence[Cert]) -> tuple["_Retired", ...]:
         """CAs that were replaced and have not expired: what they issued is still good."""
         found = []
@@ -716,6 +721,10 @@ class Authority:
         self._folder, self._options, self._clock = folder, options, clock
         self._cas = _Cas.of(signer, store)
         self.trust_domain = _trust_domain(options, signer.above[-1] if signer.above else signer.cert)
+        # How long certificates of an "identity" or a "router" are valid, where that may change while we run.
+        self.days: Callable[[str], timedelta] = lambda owner: timedelta(
+            days=options.identity_days if owner == "identity" else options.router_days
+        )
         self._lock = threading.Lock()
         self._server = self._open_server()
 
@@ -847,7 +856,7 @@ class Authority:
         lifetime: None takes the configured one. Source: enroll_ott.json.
         """
         names = _spiffe(_IDENTITY, self.trust_domain, identity=identity_id)
-        return self._issue(_IDENTITY, csr, _copied_subject(csr), names, lifetime)
+        return self._issue(_IDENTITY, csr, _copied_subject(csr), names, lifetime or self.days("identity"))
 
     def issue_session(self, csr: Csr, identity_id: str, session_id: str, certificate_id: str) -> Cert:
         """Issue a session certificate: only the identity's id as subject, 12 hours from now.
@@ -868,8 +877,9 @@ class Authority:
             text = f"the common name of the client CSR must be the router's id {router_id}"
             raise BadCsr("common-name", text)
         names = [name for name in server_csr.names() if isinstance(name, _SAN_PARTS)]
-        client = self._issue(_ROUTER_CLIENT, client_csr, _copied_subject(client_csr), [])
-        server = self._issue(_ROUTER_SERVER, server_csr, _copied_subject(server_csr), names)
+        lifetime = self.days("router")
+        client = self._issue(_ROUTER_CLIENT, client_csr, _copied_subject(client_csr), [], lifetime)
+        server = self._issue(_ROUTER_SERVER, server_csr, _copied_subject(server_csr), names, lifetime)
         return client, server
 
     def renew_server_if_needed(self, addresses: Iterable[str], *, now: datetime) -> bool:
@@ -923,8 +933,19 @@ class Authority:
                 return cast('Literal["root", "intermediate"]', what)
         return None
 
-    def rollover(self, what: Literal["root", "intermediate"], addresses: Iterable[str], *, now: datetime) -> None:
+    def rollover(
+        self,
+        what: Literal["root", "intermediate"],
+        addresses: Iterable[str],
+        *,
+        now: datetime,
+        kind: KeyKind | None = None,
+        forget: bool = False,
+    ) -> None:
         """Replace the issuing CA, or the root and with it the issuing CA; the server's key stays.
+
+        kind: of the new keys; None takes the configured one. forget: drop the old CAs at once, which is right
+        only while nobody has a certificate of theirs and nobody knows the old root.
 
         What the old ones issued stays good while they are, and clients are told to trust old and new. After a new
         root the server sends a certificate for it that the old root signed, so that clients which know only the
@@ -934,15 +955,18 @@ class Authority:
             raise PkiError("the signing certificate is the operator's own: replace the files of setting signing_cert")
         with self._lock:
             store = _Folder(self._folder, self._options, now)
-            key, old = _new_key(self._options.ca_key), self._cas.signer.above[-1]
+            kind = kind or self._options.ca_key
+            key, old = _new_key(kind), self._cas.signer.above[-1]
             if what == "intermediate":
                 made = store.signed_intermediate(old, store.kept_key("root", old), key)
                 store.exchange({"intermediate": (made, key)})
             else:
-                root_key = _new_key(self._options.ca_key)
+                root_key = _new_key(kind)
                 root = store.signed_root(root_key, self.trust_domain)
                 made = store.signed_intermediate(root, root_key, key)
                 store.exchange({"root": (root, root_key), "intermediate": (made, key)}, [store.crossed(root, old)])
+            if forget:
+                store.forget()
             self._cas = _Cas.of(store.intermediate(store.root()), store)
             # The same server certificate would do if it is the operator's own; the bundle is new all the same.
             server = self._server.holder

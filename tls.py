@@ -1,6 +1,6 @@
 """The HTTPS listener: waitress with non-blocking TLS inside its I/O loop.
 
-Owns sockets, handshakes, deadlines and size limits. Imports only `pki`. The application finds the
+Owns sockets, handshakes, deadlines and size limits. Imports only `pki` and `dispatch`. The application finds the
 client's certificates in `environ["zitilite.peer"]`: a tuple of `pki.Cert`, leaf first, empty when
 none was sent, and in `environ["zitilite.hold"]` a function that makes the answer one that goes on after the
 application returned (`Stream`). Nothing is verified here: self-signed, foreign and expired certificates must reach
@@ -32,12 +32,12 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import (
     ErrorTask,
-    ThreadedTaskDispatcher,
     WSGITask,
 )
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 import pki
+from dispatch import Dispatcher, TooBusy
 
 PEER = "zitilite.peer"
 HOLD = "zitilite.hold"
@@ -55,7 +55,12 @@ _TOO_LARGE = {
     "message": "The request body exceeds the maximum accepted size",
     "cause": None,
 }
-_ERROR_CODES = {400: "BAD_REQUEST", 431: "REQUEST_HEADERS_TOO_LARGE", 501: "NOT_IMPLEMENTED"}
+_ERROR_CODES = {
+    400: ("BAD_REQUEST", "The request could not be read as HTTP"),
+    429: ("RATE_LIMITED", "The controller is busy. Please try again later"),
+    431: ("REQUEST_HEADERS_TOO_LARGE", "The request could not be read as HTTP"),
+    501: ("NOT_IMPLEMENTED", "The request could not be read as HTTP"),
+}
 
 log = logging.getLogger(__name__)
 
@@ -235,11 +240,8 @@ def _error_body(status: int, detail: str) -> str:
         return json.dumps(_TOO_LARGE, separators=(",", ":"))
     error: dict[str, Any] = {"code": "UNHANDLED", "message": "An unhandled error occurred"}
     if status in _ERROR_CODES:
-        error = {
-            "cause": {"code": "UNHANDLED", "message": detail},
-            "code": _ERROR_CODES[status],
-            "message": "The request could not be read as HTTP",
-        }
+        code, message = _ERROR_CODES[status]
+        error = {"cause": {"code": "UNHANDLED", "message": detail}, "code": code, "message": message}
     error["requestId"] = secrets.token_urlsafe(7).replace("_", ".")
     meta = {"apiEnrollmentVersion": "0.0.1", "apiVersion": "0.0.1"}
     return json.dumps({"error": error, "meta": meta}, separators=(",", ":")) + "\n"
@@ -252,6 +254,8 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))
         self.response_headers.extend(self.channel.server.error_headers)
+        if error.code == TooBusy.code:
+            self.response_headers.append(("Retry-After", "5"))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -480,12 +484,6 @@ def _peer(tls: SSL.Connection) -> tuple[pki.Cert, ...]:
     return tuple(pki.Cert.from_x509(certificate) for certificate in certs)
 
 
-class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    # Waitress warns of every request that has to wait a moment.
-    queue_logger = logging.getLogger(f"{__name__}.queue")
-    queue_logger.setLevel(logging.ERROR)
-
-
 class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     """A listening HTTPS server; made by `create_server`."""
 
@@ -504,7 +502,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         self.context, self.limits, self.error_headers = context, limits, tuple(error_headers)
         self._stopping = self._running = self._closed = False
         self._trigger_lock = threading.RLock()
-        dispatcher = _Dispatcher()
+        dispatcher = Dispatcher(limits.threads)
         dispatcher.set_thread_count(limits.threads)
         info = (sock.family, sock.type, sock.proto, sock.getsockname())
         super().__init__(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from api import rows, schemas
-from domain import authenticators, enrollment, identities
+from domain import authenticators, chosen, enrollment, identities
 from domain.context import Context
 from domain.network import routers
 from models import Authenticator, Enrollment, Router
@@ -133,8 +133,8 @@ def _ends(ctx: Context, entity: Entity, options: Options) -> str:
     """When a token made now ends: as asked for, else as the settings say."""
     if options.get("expiresAt"):
         return str(options["expiresAt"])
-    settings = ctx.ctrl.settings
-    minutes = settings.enrollment_minutes if entity.side == "identity" else settings.router_enrollment_minutes
+    name = "enrollment_minutes" if entity.side == "identity" else "router_enrollment_minutes"
+    minutes = chosen.value(ctx.ctrl.settings, name)
     return str(time_text(now_ms() + minutes * 60_000))
 
 

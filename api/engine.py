@@ -116,8 +116,12 @@ class Operation:
             ctx.attempt = attempt_of(ctx, self.action.attempt)
         try:
             result = self._answer(ctx, ids)
+            # OIDC words its refusals itself.
+            if ctx.attempt.refusal and (held_back := ctrl.doors.settle(ctx.attempt)):
+                return error_response(ctx.request_id, held_back, ctx.headers.get("Accept", ""))
         except ApiError as e:
             ctx.attempt.refuse(e.code, _without_token(ctx, sentence(e)))
+            e = ctrl.doors.settle(ctx.attempt) or e
             return error_response(ctx.request_id, e, ctx.headers.get("Accept", ""))
         except Exception:
             ctx.attempt.refuse("UNHANDLED", f"an internal error; the server's log has it at request {ctx.request_id}")
@@ -167,6 +171,8 @@ class Operation:
         action = self.action
         if action.method == "GET" or (action.body is None and not ctx.raw):
             return
+        if ctx.raw:
+            check_content_encoding(ctx.headers.get("Content-Encoding", ""))
         if ctx.raw or ctx.content_type:
             ctx.content_type = check_content_type(ctx.content_type, action.consumes) if ctx.raw else ""
         if action.body is not None and ctx.content_type in ("", JSON_TYPE):
@@ -263,6 +269,19 @@ def check_content_type(header: str, consumes: Sequence[str]) -> str:
         reason = f'unsupported media type "{kind}", only [{" ".join(consumes)}] are allowed'
         raise field_error("Content-Type", reason, kind, status=415)
     return kind
+
+
+def check_content_encoding(header: str) -> None:
+    """Raise 415 for a compressed body: unpacked, a small one may be of any size (RFC 9110 section 15.5.16)."""
+    if header.strip().lower() in ("", "identity"):
+        return
+    reason = "compressed bodies are not accepted: send it without Content-Encoding"
+    raise ApiError(
+        "COULD_NOT_VALIDATE",
+        {"field": "Content-Encoding", "reason": reason, "value": header[:100]},
+        status=415,
+        headers={"Accept-Encoding": "identity"},
+    )
 
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")

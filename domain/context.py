@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,9 @@ import pki
 import tokens
 from config import Address, Settings
 from domain.care.attempts import Attempt, AttemptLog
+from domain.care.doors import Doors
 from domain.logins import scopes
+from domain.logins.hashing import Hashing
 from domain.logins.jwks import KeyStore
 from domain.metrics import Metrics
 from models import ApiSession, ApiToken, Identity
@@ -34,7 +35,8 @@ class Controller:
     `key_problem` says that the first advertised address serves another key than ours; "" while it
     serves ours, cannot be reached from here, or was not tried yet. `seen` is what connecting to each address
     showed (domain/care/addresses.Seen). `swap_certificate` makes the TLS server use other material from the next
-    handshake on; `wake` makes the watcher look at once.
+    handshake on; `wake` makes the watcher look at once. `doors` counts refused attempts, in memory that processes
+    forked later share.
     """
 
     settings: Settings
@@ -44,7 +46,7 @@ class Controller:
     signer: tokens.Signer
     jwks: KeyStore
     started_at: int = field(default_factory=now_ms)
-    hashing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "hash"))
+    hashing: Hashing = field(default_factory=Hashing)
     controller_id: str = "controller"
     network_id: str = ""
     key_problem: str = ""
@@ -56,9 +58,11 @@ class Controller:
     news: Any = None
     webhook: Any = None
     metrics: Metrics = field(init=False)
+    doors: Doors = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.controller_id)
+        self.doors = Doors(self.settings)
 
     @property
     def url(self) -> str:

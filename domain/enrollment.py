@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from domain import administrators, ids
+from domain import administrators, chosen, ids
 from domain.context import Context
 from domain.enrolling import spending
 from domain.logins import auth
@@ -52,8 +52,8 @@ def add(
         key: the row's id; None makes a short one.
     """
     require_own_key(ctx)
-    settings = ctx.ctrl.settings
-    minutes = settings.router_enrollment_minutes if router is not None else settings.enrollment_minutes
+    name = "router_enrollment_minutes" if router is not None else "enrollment_minutes"
+    minutes = chosen.value(ctx.ctrl.settings, name)
     now = now_ms()
     e = Enrollment(
         id=key or ids.short_id(),

@@ -39,7 +39,8 @@ ARROWS = {
     "domain": [],
     "domain.*": ["domain", "domain.*", *WIRE, *BELOW_DOMAIN],
     "tokens": ["pki", "store"],
-    "tls": ["pki", "config"],
+    "tls": ["pki", "config", "dispatch"],
+    "dispatch": [],
     "models": ["store"],
     "pki": ["certificates", "files"],
     "files": [],
@@ -72,7 +73,7 @@ LIBRARIES = {
     "pyrage": {"domain.care.archive"},
     "psycopg": {"postgres"},
     "sqlite3": {"store", "database_copy"},
-    "waitress": {"tls", "app"},
+    "waitress": {"tls", "dispatch", "app"},
 }
 
 

@@ -268,3 +268,46 @@ def test_an_intermediate_rolls_over_by_itself(make_controller):
     )
     assert roots
     assert login is not None
+
+
+def test_another_kind_of_key(make_controller):
+    server = make_controller()
+    api = server.admin().on(OWN)
+    api.post("/certificates/rollover", {"what": "root", "key": "P-384"}).ok()
+    server._knows_ca = False
+    assert sorted(key_sizes(server)) == [256, 256, 384, 384]
+    api.patch("/settings/ca_key", {"value": "RSA-3072"}).ok()
+    server._knows_ca = False
+    api = server.admin().on(OWN)
+    api.post("/certificates/rollover", {"what": "intermediate"}).ok()
+    server._knows_ca = False
+    assert max(key_sizes(server)) == 3072
+
+
+def key_sizes(server: Controller) -> list[int]:
+    """Of the CAs that clients are told to trust."""
+    return [getattr(c.public_key(), "key_size", 0) for c in bundle(server)]
+
+
+def test_starting_over_forgets_the_old_ones_while_nobody_has_a_certificate(make_controller, tmp_path):
+    server = make_controller()
+    before = bundle(server)
+    old_root = tmp_path / "old.pem"
+    old_root.write_text((server.data / "pki" / "root.cert").read_text())
+    body = {"what": "root", "key": "P-384", "startOver": True}
+    answer = server.admin().on(OWN).post("/certificates/rollover", body).ok()
+    assert sorted(c["kind"] for c in answer) == ["intermediate", "root", "server"]
+    server._knows_ca = False
+    assert not {c.serial_number for c in before} & {c.serial_number for c in bundle(server)}
+    handshake(server, server.ca_file())
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(server, old_root)
+    listed = server.admin().on(OWN).get("/certificates").ok()
+    assert all(c["isCurrent"] for c in listed)
+    server.restart()
+    handshake(server, server.ca_file())
+    certified(server, server.admin(), tmp_path)
+    refused = server.admin().on(OWN).post("/certificates/rollover", body)
+    assert (refused.status, "has a certificate" in str(refused.error)) == (400, True)
+    wrong = server.admin().on(OWN).post("/certificates/rollover", {**body, "what": "intermediate"})
+    assert wrong.status == 400

@@ -85,7 +85,8 @@ class Attempt:
     """What is known about the attempt that a request is; the domain fills it in while it works.
 
     kind: enroll, extend, verify or login; "" for a request that is none, and then nothing is kept.
-    certificate: the one that was presented, or the one that was issued.
+    certificate: the one that was presented, or the one that was issued. buckets: what it draws from if it is
+    refused, besides those of its address and token (domain/care/doors.Bucket).
     """
 
     kind: str = ""
@@ -105,6 +106,7 @@ class Attempt:
     note: str = ""
     refusal: tuple[str, str] | None = None
     is_written: bool = False
+    buckets: list[Any] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
     def of_identity(self, identity: Identity) -> None:

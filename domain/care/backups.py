@@ -17,13 +17,13 @@ from typing import Any
 
 import store
 from config import SettingError, Settings
-from domain.care import archive
+from domain import chosen
+from domain.care import archive, plain_lists
 from domain.care.archive import BackupError
 from domain.context import Context, Controller
 from models import Identity
 from wire.errors import ApiError, field_error, not_found
-from wire.filter_rows import select
-from wire.filters import FilterError, Kind, parse
+from wire.filters import Kind
 from wire.resource import OWN, Action, Body, Field, Param, Result, links, now_ms, time_text
 from wire.resource import text as text_kind
 
@@ -88,14 +88,15 @@ def make(ctrl: Controller, passphrase: str, kind: str) -> str:
 def make_if_due(ctrl: Controller) -> None:
     """Make the scheduled backup when the last one is old enough, and forget the oldest scheduled ones."""
     settings = ctrl.settings
-    if not settings.backup_hours:
+    hours = chosen.value(settings, "backup_hours")
+    if not hours or not settings.backup_passphrase:
         return
     last = next((row["createdAt"] for row in found(settings) if row["kind"] == "auto"), 0)
-    if 0 <= now_ms() - last < settings.backup_hours * _HOUR_MS:
+    if 0 <= now_ms() - last < hours * _HOUR_MS:
         return
     with _one_at_a_time:
         make(ctrl, settings.backup_passphrase, "auto")
-    for row in [row for row in found(settings) if row["kind"] == "auto"][settings.backup_keep :]:
+    for row in [row for row in found(settings) if row["kind"] == "auto"][chosen.value(settings, "backup_keep") :]:
         (folder_of(settings) / f"{row['id']}.age").unlink(missing_ok=True)
 
 
@@ -125,17 +126,7 @@ def _path(ctx: Context, key: str) -> Path:
 def listing(ctx: Context) -> Result:
     """GET /backups, the newest first unless the filter sorts."""
     rows = [{**row, "updatedAt": row["createdAt"], "tags": {}} for row in found(ctx.ctrl.settings)]
-    try:
-        query = parse(ctx.query.get("filter", ""))
-        rows = [dict(row) for row in select(rows, query, _KINDS)]
-    except FilterError as e:
-        raise ApiError("INVALID_FILTER", str(e)) from None
-    asked = int(ctx.query.get("limit") or 10) if query.limit is None else query.limit
-    limit = min(asked, 500) if asked >= 0 else 2**63 - 1
-    offset = max(int(ctx.query.get("offset") or 0) if query.skip is None else query.skip, 0)
-    pagination = {"limit": limit, "offset": offset, "totalCount": len(rows)}
-    page = [_document(row) for row in rows[offset : offset + limit]]
-    return Result(page, meta={"filterableFields": sorted(_KINDS), "pagination": pagination})
+    return plain_lists.page(ctx, rows, _KINDS, _document)
 
 
 def detail(ctx: Context, id: str) -> Any:

@@ -18,6 +18,7 @@ import config
 import pki
 import store
 from config import Settings
+from domain import chosen
 from domain.care import addresses, backups, certificates, crls
 from domain.context import Context, Controller
 from models import Address, Ca, Certificate, Crl, Enrollment, OwnCertificate
@@ -184,7 +185,7 @@ def _tokens(look: _Look) -> Iterator[Check]:
 
 
 def _backups(look: _Look) -> Iterator[Check]:
-    hours, found = look.settings.backup_hours, backups.found(look.settings)
+    hours, found = chosen.value(look.settings, "backup_hours"), backups.found(look.settings)
     last = next((row for row in found if not hours or row["kind"] == "auto"), None)
     age = (look.now - last["createdAt"]) / 3_600_000 if last else None
     detail = f"the last one is of {time_text(last['createdAt'])}" if last else "there is none"

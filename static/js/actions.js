@@ -3,26 +3,22 @@
  * @typedef {import("./entities.js").Entity} Entity
  */
 import { request } from "./api.js";
-import { associated, removeCall, removeRow } from "./data.js";
+import { associated, removeCall } from "./data.js";
 import { h } from "./dom.js";
 import { entity, titleOf } from "./entities.js";
+import { removeNow, removeSoon } from "./removing.js";
 import { confirm } from "./ui/dialog.js";
 import { copyAs } from "./ui/copyas.js";
 import { count, pending } from "./ui/parts.js";
 import { bad, good } from "./ui/toast.js";
 
-/** Ask, say what it takes away, delete. @param {Entity} of @param {any} row @returns {Promise<boolean>} whether it is gone */
+/** Ask, say what it takes away, delete: in ten seconds, or at once where that matters. @param {Entity} of @param {any} row @returns {Promise<boolean>} whether it goes */
 export async function removeItem(of, row) {
   const title = titleOf(of, row);
-  const body = h("div", { class: "stack tight" }, consequences(of, row), h("p", { class: "soft" }, "This cannot be undone. ", copyAs(() => removeCall(of, row.id), { what: "the deletion" })));
+  const body = h("div", { class: "stack tight" }, consequences(of, row), h("p", { class: "soft" }, of.atOnce ? "It ends at once, and this cannot be undone. " : "For ten seconds it can still be kept, then it is deleted for good. ", copyAs(() => removeCall(of, row.id), { what: "the deletion" })));
   if (!(await confirm({ title: `Delete ${title}?`, body, yes: `Delete this ${of.one}`, danger: true }))) return false;
-  try {
-    await removeRow(of, row.id);
-  } catch (error) {
-    bad(error, `Deleting ${title}`);
-    return false;
-  }
-  good(`${title} is deleted`);
+  if (of.atOnce) return removeNow(of, row.id, title);
+  removeSoon(of, row.id, title);
   return true;
 }
 

@@ -44,13 +44,18 @@ export class SignedOut extends Error {
 }
 
 /**
- * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, headers?: Record<string, string>, type?: string, accept?: string, signal?: AbortSignal, quiet?: boolean}} Call
+ * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, headers?: Record<string, string>, type?: string, accept?: string, signal?: AbortSignal, quiet?: boolean, keepalive?: boolean}} Call
  *   `quiet`: nobody asked for it, so nobody is asked to sign in for it; `path` from the root; `body` is sent as JSON unless `type` says otherwise
  * @typedef {{data: any, meta: any, status: number, etag: string, text: string}} Answer
  */
 
-/** @type {{askAgain: () => Promise<boolean>, line: (up: boolean) => void}} */
-const hooks = { askAgain: () => Promise.resolve(false), line: () => {} };
+/** After so long somebody is told that an answer is still missing. */
+export const SLOW_MS = 8000;
+
+/** @type {{askAgain: () => Promise<boolean>, line: (up: boolean) => void, slow: (isSlow: boolean) => void}} */
+const hooks = { askAgain: () => Promise.resolve(false), line: () => {}, slow: () => {} };
+/** Calls that have waited too long. */
+let waiting = 0;
 
 /** Say how to ask for the password in place, and whom to tell whether the controller answers. @param {Partial<typeof hooks>} given */
 export function connect(given) {
@@ -65,18 +70,20 @@ export function address({ path, query }) {
 
 /** @param {Call} request */
 function send(request) {
-  const { method, body, headers = {}, type = "application/json", accept = "application/json", signal } = request;
+  const { method, body, headers = {}, type = "application/json", accept = "application/json", signal, keepalive } = request;
   const held = session();
   /** @type {Record<string, string>} */
-  const all = { Accept: accept, ...headers };
+  const all = { Accept: accept, "Zitilite-Compress": "gzip", ...headers };
   if (held && !all["zt-session"]) all["zt-session"] = held.token;
   if (body !== undefined) all["Content-Type"] = type;
   const content = body === undefined || type !== "application/json" ? body : JSON.stringify(body);
-  return fetch(address(request), { method, headers: all, body: content, signal, credentials: "omit" });
+  return fetch(address(request), { method, headers: all, body: content, signal, keepalive, credentials: "omit" });
 }
 
 /** Send, and say whether the controller could be reached. @param {Call} request */
 export async function reach(request) {
+  let isLate = false;
+  const timer = setTimeout(() => ((isLate = true), (waiting += 1), hooks.slow(true)), SLOW_MS);
   try {
     const response = await send(request);
     hooks.line(true);
@@ -85,6 +92,9 @@ export async function reach(request) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     hooks.line(false);
     throw new Unreachable();
+  } finally {
+    clearTimeout(timer);
+    if (isLate) (waiting -= 1) || hooks.slow(false);
   }
 }
 

@@ -26,8 +26,23 @@ export const lookAtAddress = async (id) => (await post(`${OWN}/addresses/${id}/c
 // --- our own certificates
 
 export const ownCertificates = () => all("certificates", 'kind = "root" or kind = "cross" or kind = "intermediate" or kind = "server" sort by notAfter');
-/** @param {"root" | "intermediate"} what */
-export const rolloverCall = (what) => ({ method: "POST", path: `${OWN}/certificates/rollover`, body: { what } });
+/** @param {"root" | "intermediate"} what @param {string} [key] of the new ones @param {boolean} [startOver] forget the old ones */
+export const rolloverCall = (what, key = "", startOver = false) => ({ method: "POST", path: `${OWN}/certificates/rollover`, body: { what, ...(key ? { key } : {}), ...(startOver ? { startOver } : {}) } });
+/** Kinds of keys for our CAs, with what speaks for each. */
+export const CA_KEYS = /** @type {[string, string][]} */ ([["P-256", "P-256: small and fast, understood everywhere"], ["P-384", "P-384: asked for by some rules"], ["RSA-3072", "RSA 3072: for devices that know no curves"], ["RSA-4096", "RSA 4096: the same, larger and slower"]]);
+
+// --- settings
+
+export const settings = () => all("settings");
+/** @param {string} name @param {string} value */
+export const settingCall = (name, value) => ({ method: "PATCH", path: `${OWN}/settings/${name}`, body: { value } });
+/** @param {string} name */
+export const resetSettingCall = (name) => ({ method: "DELETE", path: `${OWN}/settings/${name}` });
+
+// --- the recovery kit
+
+/** @param {string} passphrase */
+export const kitCall = (passphrase) => ({ method: "POST", path: `${OWN}/recovery-kit`, body: { passphrase }, accept: "application/zip" });
 
 // --- backups
 

@@ -69,6 +69,7 @@
  * @property {(() => Promise<any>)[]} [panels] modules whose `panel(item, page)` adds a card to its page
  * @property {() => Promise<any>} [creator] a module whose `createView` stands instead of the generic form
  * @property {(row: any) => Promise<string[]>} [consequences] what deleting one does, in sentences
+ * @property {boolean} [atOnce] deleting one cuts somebody off, so it does not wait for ten seconds
  * @property {Record<string, string[]>} [values] known values of properties, for completion
  */
 import { MANAGEMENT, OWN } from "./api.js";
@@ -297,6 +298,7 @@ const AUTHORITIES = [
 const ENROLLMENTS = [
   {
     key: "enrollments",
+    atOnce: true,
     verbs: "lgd",
     one: "pending token",
     many: "pending tokens",
@@ -531,6 +533,7 @@ const SIGN_IN = [
   },
   {
     key: "authenticators",
+    atOnce: true,
     verbs: "lgd",
     one: "key",
     many: "keys",
@@ -551,6 +554,7 @@ const SIGN_IN = [
   },
   {
     key: "api-sessions",
+    atOnce: true,
     verbs: "lgd",
     one: "session",
     many: "sessions",
@@ -571,6 +575,7 @@ const SIGN_IN = [
   },
   {
     key: "sessions",
+    atOnce: true,
     verbs: "lgd",
     one: "service session",
     many: "service sessions",
@@ -583,6 +588,7 @@ const SIGN_IN = [
   },
   {
     key: "api-tokens",
+    atOnce: true,
     base: OWN,
     verbs: "lgcud",
     one: "API token",

@@ -1,42 +1,33 @@
-/** Where it begins: sign in, build the frame, show the page of the address. */
-import "./pages.js";
-import { connect } from "./api.js";
-import { show } from "./dom.js";
-import { startKeys } from "./keys.js";
-import { startLive, stopLive } from "./live.js";
-import { href, open, start } from "./router.js";
+/**
+ * Where it begins: as little as the sign-in needs. The rest (`console.js`) is fetched while somebody types, so that the form works soon
+ * on a slow line too.
+ */
+import { h, show } from "./dom.js";
 import { fromOtherTab, session, watchSession } from "./session.js";
-import { confirmLeave, line, shell, showPage } from "./shell.js";
-import { installToasts } from "./ui/toast.js";
-import { askAgain, loginView } from "./views/login.js";
+import { later, sheet } from "./sheets.js";
+import { loginView } from "./views/login.js";
 
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
-let isShown = false;
-/** @type {Promise<boolean> | null} */
-let asking = null;
-
-/** Several calls may find the session ended at once; it is asked for once. */
-function askOnce() {
-  asking = asking || askAgain().finally(() => (asking = null));
-  return asking;
-}
+let isEntered = false;
 
 async function enter() {
-  if (isShown) return;
-  isShown = true;
-  if (location.pathname === "/" || location.pathname === "/console") history.replaceState({}, "", href("/overview"));
-  show(app, shell());
-  await open();
-  startLive();
+  if (isEntered) return;
+  isEntered = true;
+  const slow = setTimeout(() => show(app, waiting("Loading the console …")), 150);
+  later();
+  try {
+    const [{ startConsole }] = await Promise.all([import("./console.js"), sheet("parts"), sheet("overview")]);
+    clearTimeout(slow);
+    await startConsole(app);
+  } catch (error) {
+    clearTimeout(slow);
+    console.info(error);
+    show(app, waiting("The console could not be loaded: the controller cannot be reached.", h("button", { type: "button", class: "primary", onclick: () => location.reload() }, "Try again")));
+  }
 }
 
-function leave() {
-  if (!isShown && app.querySelector("form")) return;
-  stopLive();
-  document.querySelectorAll("dialog").forEach((d) => d.close());
-  if (isShown) location.assign(href("/overview"));
-  else show(app, loginView(enter));
-}
+/** @param {string} words @param {...any} more */
+const waiting = (words, ...more) => h("main", { class: "alone", id: "main" }, h("div", { class: "stack", role: "status" }, h("p", {}, words), more));
 
 /** Pages for people who have no account here yet: nothing of the console is around them. @type {Record<string, () => Promise<any>>} */
 const ALONE = {
@@ -45,14 +36,15 @@ const ALONE = {
 };
 
 async function main() {
-  installToasts(document.body);
   const alone = ALONE[location.pathname.replace(/\/$/, "")];
-  if (alone) return alone();
-  connect({ askAgain: askOnce, line });
-  watchSession((now) => (now ? enter() : leave()));
-  start({ show: showPage, confirm: confirmLeave });
-  startKeys();
+  if (alone) {
+    const [{ installToasts }] = await Promise.all([import("./ui/toast.js"), ...["parts", "overview", "pages", "guided"].map(sheet)]);
+    installToasts(document.body);
+    return alone();
+  }
+  watchSession((now) => now && enter());
   if (session() || (await fromOtherTab())) return enter();
   show(app, loginView(enter));
+  later();
 }
 await main();

@@ -17,6 +17,7 @@ addPage({ path: "/own-certificates", place: "authorities", label: "Our own", vie
 addPage({ path: "/identities/import", place: "devices", label: "Import", view: "importView", title: "Import from CSV", load: () => import("./views/import.js") });
 addPage({ path: "/addresses", place: "settings", view: "addressesView", title: "Addresses", load: () => import("./views/addresses.js") });
 addPage({ path: "/backups", place: "settings", view: "backupsView", title: "Backups", load: () => import("./views/backups.js") });
+addPage({ path: "/settings", place: "settings", label: "Lifetimes and limits", view: "settingsView", title: "Settings", load: () => import("./views/settings.js") });
 addPage({ path: "/checks", place: "settings", label: "Health", view: "checksView", title: "Health", load: () => import("./views/checks.js") });
 
 for (const e of ENTITIES) {

@@ -1,5 +1,5 @@
 /** The frame around every page: rail, top bar, bottom bar on a phone, the banner when the controller cannot be reached. */
-import { CLIENT_VERSION, signOut } from "./api.js";
+import { CLIENT_VERSION, SLOW_MS, Unreachable, signOut } from "./api.js";
 import { h, show } from "./dom.js";
 import { look, watchHealth } from "./health.js";
 import { icon } from "./icons.js";
@@ -8,17 +8,19 @@ import { listen, watchLine } from "./live.js";
 import { PLACES, pagesOf } from "./places.js";
 import { currentPage, go, href, open } from "./router.js";
 import { session } from "./session.js";
+import { allSheets } from "./sheets.js";
 import { setTheme, theme } from "./store.js";
 import { confirm, openDialog } from "./ui/dialog.js";
 import { menuButton } from "./ui/menu.js";
 import { bones, failed, stateMark } from "./ui/parts.js";
-import { openKeys, openPalette } from "./ui/palette.js";
 import { announce, openHistory, watchUnread } from "./ui/toast.js";
 
 const BOTTOM = ["overview", "devices", "authorities", "enrollments"];
 const LINE = { live: ["active", "live", "Changes are shown as they happen"], polling: ["pending", "polling", "Looking for changes every 15 seconds"], paused: ["disabled", "paused", "Paused while the tab is hidden"], off: ["disabled", "off", "Not connected"] };
 const HEALTH_MS = 120_000;
 
+const openPalette = () => import("./ui/palette.js").then((m) => m.openPalette());
+const openKeys = () => import("./ui/palette.js").then((m) => m.openKeys());
 const main = h("main", { id: "main", tabindex: "-1" });
 const banner = h("div", { class: "banner", role: "alert", hidden: true });
 /** @type {HTMLAnchorElement[]} */
@@ -28,8 +30,6 @@ const links = [];
 export function shell() {
   const rail = h("nav", { class: "rail", "aria-label": "Places" }, brand(), h("ul", {}, PLACES.map((p) => h("li", {}, placeLink(p)))));
   offerEverywhere();
-  watchHealth(() => {});
-  look();
   setInterval(() => document.hidden || look(), HEALTH_MS);
   listen((news) => news.topic === "changes" && lookSoon());
   return h("div", { class: "frame" }, h("a", { href: "#main", class: "skip", onclick: skip }, "To the content"), rail, h("div", { class: "body" }, topBar(), banner, main), bottomBar(), primary("float"));
@@ -107,9 +107,15 @@ function account() {
       { label: "Messages", icon: "bell", run: openHistory },
       { label: "Light or dark", icon: "half", href: href("/about") },
       { label: "Keys", icon: "help", run: openKeys },
-      { label: "Sign out", icon: "signin", run: signOut },
+      { label: "Sign out", icon: "signin", run: leaveForGood },
     ],
   });
+}
+
+/** What was to be deleted in a moment is deleted before. */
+async function leaveForGood() {
+  await (await import("./removing.js")).removeAllNow();
+  await signOut();
 }
 
 function bottomBar() {
@@ -133,7 +139,7 @@ function offerEverywhere() {
     { id: "dark", label: "Theme: dark", icon: "moon", run: () => setTheme("dark") },
     { id: "system", label: "Theme: as the system", icon: "half", run: () => setTheme("system") },
     { id: "messages", label: "Messages", icon: "bell", run: openHistory },
-    { id: "out", label: "Sign out", icon: "signin", run: signOut },
+    { id: "out", label: "Sign out", icon: "signin", run: leaveForGood },
   );
 }
 
@@ -145,14 +151,19 @@ export async function showPage(page) {
   }
   const holder = h("div", { class: "page" }, bones(8));
   const slow = setTimeout(() => page.isOpen && show(main, holder), main.childElementCount ? 150 : 0);
+  const late = setTimeout(() => holder.append(h("p", { class: "soft", role: "status" }, "Still loading. The line is slow, or the controller does not answer.")), SLOW_MS);
   try {
-    const element = await (await page.route.load())[page.route.view](page);
+    const [module] = await Promise.all([page.route.load(), page.route.place === "overview" ? null : allSheets()]).catch((error) => {
+      throw error instanceof TypeError ? new Unreachable() : error;
+    });
+    const element = await module[page.route.view](page);
     if (!page.isOpen) return;
     show(main, h("div", { class: "page" }, element));
   } catch (error) {
     if (page.isOpen) show(main, h("div", { class: "page" }, failed(error, open, "This page could not be shown")));
   } finally {
     clearTimeout(slow);
+    clearTimeout(late);
   }
   scrollTo(0, 0);
   if (document.activeElement === document.body) main.focus({ preventScroll: true });
@@ -173,6 +184,13 @@ export function line(isUp) {
   const retry = h("button", { type: "button", onclick: () => probe() }, "Try now");
   show(banner, icon("warning"), h("span", {}, h("b", {}, "The controller cannot be reached."), " What you see may be old. Trying again by itself."), retry);
   wait(2000);
+}
+
+/** Say that an answer is long in coming. @param {boolean} isSlow */
+export function slow(isSlow) {
+  if (isDown) return;
+  banner.hidden = !isSlow;
+  if (isSlow) show(banner, icon("activity"), h("span", {}, h("b", {}, "No answer yet."), " The line is slow, or the controller does not answer. Still waiting."));
 }
 
 /** Back again: what failed is loaded anew, but a form that is being filled in stays. */

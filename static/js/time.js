@@ -55,6 +55,9 @@ export function date(iso, none = "–") {
   return h("time", { datetime: when, title: `${when}\n${relative(when)}`, class: "fixed" }, day(when));
 }
 
+/** A time of the filter language, so many days from now. @param {number} days */
+export const inDays = (days) => `datetime(${new Date(Date.now() + days * 86_400_000).toISOString().replace(/\.\d+Z$/, "Z")})`;
+
 function update() {
   for (const element of document.querySelectorAll("time:not(.fixed)")) {
     const words = relative(/** @type {HTMLTimeElement} */ (element).dateTime);

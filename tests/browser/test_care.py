@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.demo import HOSTILE
 from tests.browser.pages import go, settled
 from tests.controllers import Api, Controller
-from tests.flows import by_name, enroll_ott, unique
+from tests.flows import by_name, enroll_ott, unique, wait_until
 
 OWN = "/zitilite/v1"
 
@@ -155,6 +155,54 @@ def check_backup(page: Page, passphrase: str) -> None:
     page.get_by_role("button", name="Check …").click()
     page.get_by_label("Its passphrase").fill(passphrase)
     page.get_by_role("dialog").get_by_role("button", name="Check it").click()
+
+
+def test_the_clock_of_backups_is_set_and_says_what_it_needs(visit, make_controller, watched):
+    """Without a passphrase of the process it is refused with what to give; with one a backup is there at once."""
+    watched.allowed.add(400)
+    page: Page = visit(make_controller(), "/backups")
+    expect(page.get_by_text("They need a passphrase")).to_contain_text("ZITILITE_BACKUP_PASSPHRASE")
+    server = make_controller("--backup-passphrase", "correct horse", "--backup-keep", "3")
+    page = visit(server, "/backups")
+    expect(page.locator("[data-setting=backup_keep]")).to_contain_text("from --backup-keep")
+    expect(page.locator("[data-setting=backup_passphrase]")).to_contain_text("set, not shown")
+    page.get_by_role("button", name="Change: Backups by the clock").click()
+    dialog = page.get_by_role("dialog", name="Backups by the clock")
+    dialog.get_by_label("Value").fill("often")
+    dialog.get_by_role("button", name="Change it").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("is no number")
+    dialog.get_by_label("Value").fill("24")
+    dialog.get_by_role("button", name="Change it").click()
+    expect(page.locator("[data-setting=backup_hours]")).to_contain_text("chosen here")
+    wait_until(lambda: server.admin().on(OWN).get("/backups").ok())
+    page.reload()
+    expect(page.locator(".care-list li")).to_contain_text("by the clock")
+
+
+def test_a_lifetime_is_changed_and_goes_back(visit, controller: Controller, api: Api):
+    page: Page = visit(controller, "/settings")
+    line = page.locator("[data-setting=router_certificate_days]")
+    expect(line).to_contain_text("365 days")
+    line.get_by_role("button").click()
+    page.get_by_label("Value").fill("90")
+    page.get_by_role("dialog").get_by_role("button", name="Change it").click()
+    expect(line).to_contain_text("90 days")
+    assert api.on(OWN).get("/settings/router_certificate_days").ok()["value"] == "90"
+    line.get_by_role("button").click()
+    page.get_by_role("button", name="Back to 365").click()
+    expect(line).to_contain_text("365 days")
+
+
+def test_a_recovery_kit_is_fetched(visit, controller: Controller):
+    page: Page = visit(controller, "/backups")
+    page.get_by_role("button", name="Recovery kit …").click()
+    dialog = page.get_by_role("dialog", name="Recovery kit")
+    dialog.get_by_label("Passphrase").fill("correct horse")
+    dialog.get_by_label("Again").fill("correct horse")
+    with page.expect_download() as waited:
+        dialog.get_by_role("button", name="Download the recovery kit").click()
+    with zipfile.ZipFile(waited.value.path()) as kit:
+        assert sorted(kit.namelist()) == ["README.txt", "backup.age", "root.pem"]
 
 
 # --- addresses, certificates, health, audit

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.demo import HOSTILE
 from tests.browser.pages import go, settled, title
 from tests.controllers import Api, Controller
-from tests.flows import unique
+from tests.flows import unique, wait_until
 
 
 @pytest.fixture
@@ -121,6 +121,52 @@ def test_deleting_says_what_goes_with_it(visit, network: Controller, network_api
     expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     dialog.get_by_role("button", name="Cancel").click()
     assert network_api.detail("/services", made.first("services"))["name"] == "erp"
+
+
+def exists(api: Api, key: str) -> bool:
+    return api.get(f"/services/{key}").status == 200
+
+
+def delete_on_its_page(page: Page, name: str) -> None:
+    settled(page)
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    dialog = page.get_by_role("dialog", name=f"Delete {name}?")
+    expect(dialog).to_contain_text("For ten seconds it can still be kept")
+    dialog.get_by_role("button", name="Delete this service").click()
+    expect(title(page, "Services")).to_be_visible()
+
+
+def test_a_deletion_waits_and_can_be_called_off(visit, controller: Controller, api: Api, service):
+    key, name = service
+    page = visit(controller, f"/services/{key}")
+    page.clock.install()
+    delete_on_its_page(page, name)
+    row = page.locator("tr.going", has_text=name)
+    expect(row).to_be_visible()
+    page.clock.run_for(8000)
+    assert exists(api, key)
+    page.locator(".toast.waiting").get_by_role("button", name="Keep it").click()
+    expect(row).to_have_count(0)
+    page.clock.run_for(20_000)
+    assert exists(api, key)
+    go(page, f"/services/{key}")
+    delete_on_its_page(page, name)
+    go(page, f"/services/{key}")
+    expect(page.get_by_text("is deleted in a few seconds")).to_be_visible()
+    go(page, "/services")
+    page.clock.run_for(11_000)
+    expect(page.locator(".toast.good").last).to_contain_text(f"{name} is deleted")
+    assert not exists(api, key)
+
+
+def test_leaving_the_page_sends_what_waits(visit, controller: Controller, api: Api, service):
+    key, name = service
+    page = visit(controller, f"/services/{key}")
+    delete_on_its_page(page, name)
+    assert exists(api, key)
+    page.goto("about:blank")
+    wait_until(lambda: not exists(api, key))
 
 
 def test_a_device_is_disabled_and_enabled(visit, controller: Controller, api: Api):

@@ -18,6 +18,7 @@ PLAIN = (
     "/nowhere/at/all",
     "/own-certificates",
     "/checks",
+    "/settings",
     "/identities/import",
     "/enroll",
     "/enroll?method=ottca",

@@ -107,6 +107,7 @@ def test_a_controller_that_is_away_is_said_so_and_comes_back(visit, make_control
     server.start()
     expect(banner).to_be_hidden(timeout=30_000)
     expect(page.get_by_text("1 device", exact=True)).to_be_visible()
+    page.close()
     watched.problems[:] = [p for p in watched.problems if "ERR_CONNECTION" not in p and "ERR_EMPTY" not in p]
 
 

@@ -3,6 +3,7 @@ import { knownAttributes } from "../data.js";
 import { h, name, show, uid } from "../dom.js";
 import { chips, expectedAt, literal, problem, problemOf, toFilter, withCondition, without } from "../filter.js";
 import { icon } from "../icons.js";
+import { inDays } from "../time.js";
 import { openDialog } from "./dialog.js";
 import { suggest } from "./suggest.js";
 
@@ -11,10 +12,6 @@ import { suggest } from "./suggest.js";
 const TIMES = /^(createdAt|updatedAt|.*(Expires|Requested|Seen|Activity|Used)At|expiresAt|not(Before|After))$/;
 const BOOLEANS = /^(is|require|prompt|allow|has)[A-Z]|^(enabled|disabled|connected|online|noTraversal|mfaComplete|mfaRequired|isSystem)$/;
 const SETS = /(Attributes|Roles|configs|permissions|services|identities)$/;
-const DAY = 86_400_000;
-
-/** A time of the language, so many days from now. @param {number} days */
-export const inDays = (days) => `datetime(${new Date(Date.now() + days * DAY).toISOString().replace(/\.\d+Z$/, "Z")})`;
 
 /** A property in words. @param {string} field */
 const words = (field) => field.replace(/([A-Z])/g, " $1").toLowerCase();

@@ -6,6 +6,7 @@
 import { h, name, show } from "../dom.js";
 import { titleOf } from "../entities.js";
 import { icon } from "../icons.js";
+import { isGoing } from "../removing.js";
 import { menuButton } from "./menu.js";
 import { cell } from "./values.js";
 
@@ -69,6 +70,7 @@ export function rowTable({ of, sort, onSort, selected, onSelect = () => {}, menu
     for (const [id, tr] of lines) {
       const isOn = selected?.has(id) || false;
       tr.classList.toggle("selected", isOn);
+      tr.classList.toggle("going", isGoing(of, id));
       const box = /** @type {HTMLInputElement | null} */ (tr.querySelector(".check input"));
       if (box) box.checked = isOn;
     }

@@ -60,6 +60,19 @@ function tell(kind, text, { detail = "", action, ms = SHOWN_MS } = {}) {
   else leaveIn(card, action ? Math.max(ms, 10_000) : ms);
 }
 
+/**
+ * Something happens soon, unless it is called off. Gives the function that takes the card away.
+ * @param {string} text @param {{label: string, run: () => any}} action @param {number} ms how long, drawn as a line that runs out
+ */
+export function waiting(text, action, ms) {
+  polite.textContent = `${text} ${action.label} calls it off.`;
+  const rest = h("div", { class: "rest", "aria-hidden": "true" });
+  rest.style.setProperty("--ms", `${ms}ms`);
+  const card = h("div", { class: "toast info waiting" }, icon("trash"), h("div", {}, name(text, "toast-text")), h("button", { type: "button", onclick: action.run }, action.label), rest);
+  stack.append(card);
+  return () => card.remove();
+}
+
 /** Take a card away after a while in which nobody looked at it. @param {HTMLElement} card @param {number} ms */
 function leaveIn(card, ms) {
   /** @type {ReturnType<typeof setTimeout>} */

@@ -1,5 +1,5 @@
 /** Backups: make one, fetch it, see whether it can be restored, and how. */
-import { backUp, backUpCall, backupCall, backups, checkBackup, dropBackup, fileOf } from "../care.js";
+import { backUp, backUpCall, backupCall, backups, checkBackup, dropBackup, fileOf, settings } from "../care.js";
 import { h, show } from "../dom.js";
 import { icon } from "../icons.js";
 import { placeTabs } from "../places.js";
@@ -10,6 +10,9 @@ import { copyButton } from "../ui/copy.js";
 import { confirm, openDialog } from "../ui/dialog.js";
 import { download } from "../ui/drop.js";
 import { bones, card, empty, facts, failed, pageHead, stateMark } from "../ui/parts.js";
+import { kitForm } from "../ui/kit.js";
+import { passphraseForm } from "../ui/passphrase.js";
+import { settingList } from "../ui/settings.js";
 import { bad, good } from "../ui/toast.js";
 
 /** @param {import("../router.js").Page} page */
@@ -17,47 +20,38 @@ export function backupsView(page) {
   const place = h("div", { "aria-busy": "true" }, bones(6));
   async function load() {
     try {
-      const rows = await backups();
-      if (page.isOpen) show(place, schedule(rows), rows.length ? h("ul", { class: "care-list card pad" }, rows.map((r) => line(r, load))) : empty("download", "No backup yet", "One file with the database and all keys, encrypted with a passphrase."));
+      const [rows, all] = await Promise.all([backups(), settings()]);
+      if (page.isOpen) show(place, h("div", { class: "stack" }, rows.length ? h("ul", { class: "care-list card pad" }, rows.map((r) => line(r, load))) : empty("download", "No backup yet", "One file with the database and all keys, encrypted with a passphrase."), schedule(rows, all, load)));
     } catch (error) {
       if (page.isOpen) show(place, failed(error, load, "The backups could not be loaded"));
     }
     place.setAttribute("aria-busy", "false");
   }
   load();
-  return h("div", {}, placeTabs("settings", "/backups"), pageHead({ title: "Backups" }), h("p", { class: "lead" }, "Database and keys in one encrypted file. With it and its passphrase this controller can be put up again anywhere."), h("div", { class: "stack" }, making(load), place, restoring()));
+  return h("div", {}, placeTabs("settings", "/backups"), pageHead({ title: "Backups", actions: h("button", { type: "button", onclick: kit }, icon("download"), "Recovery kit …") }), h("p", { class: "lead" }, "Database and keys in one encrypted file. With it and its passphrase this controller can be put up again anywhere."), h("div", { class: "stack" }, making(load), place, restoring()));
 }
 
-/** @param {any[]} rows */
-function schedule(rows) {
+const kit = () => openDialog({ title: "Recovery kit", body: (close) => kitForm({ done: () => close(), kind: "primary" }) });
+
+/** What is made by the clock, and by which settings. @param {any[]} rows @param {any[]} all @param {() => Promise<void>} load */
+function schedule(rows, all, load) {
   const auto = rows.filter((r) => r.kind === "auto");
-  return h("p", { class: "soft" }, auto.length ? ["Made by the clock: the last ", time(auto[0].createdAt), ", ", String(auto.length), " kept."] : ["None was made by the clock. The settings ", h("code", {}, "backup_hours"), ", ", h("code", {}, "backup_passphrase"), " and ", h("code", {}, "backup_keep"), " see to that."]);
+  const of = (/** @type {string} */ name) => all.find((s) => s.id === name);
+  const passphrase = of("backup_passphrase");
+  if (!passphrase) return null;
+  const isOn = Number(of("backup_hours").value) > 0;
+  const words = auto.length ? ["The last ", time(auto[0].createdAt), `, ${auto.length} kept.`] : isOn ? ["The first one is made within a minute."] : ["Switched off."];
+  return card("By the clock", h("div", { class: "stack tight" }, h("p", {}, words), passphrase.isSet ? null : h("p", { class: "with-icon" }, icon("warning"), h("span", {}, "They need a passphrase that the process knows: start it with ", h("code", {}, passphrase.flag), " or ", h("code", {}, passphrase.variable), ".")), settingList(["backup_hours", "backup_keep", "backup_folder", "backup_passphrase"].map(of), load)));
 }
 
 /** @param {() => Promise<void>} load */
 function making(load) {
-  const word = h("input", { id: "passphrase", type: "password", autocomplete: "new-password", minlength: 8, "aria-describedby": "passphrase-words" });
-  const again = h("input", { id: "passphrase-again", type: "password", autocomplete: "new-password" });
-  const problem = h("div");
-  const button = h("button", { class: "primary" }, "Back up now");
-  /** @param {Event} event */
-  async function submit(event) {
-    event.preventDefault();
-    show(problem);
-    if (word.value !== again.value) return show(problem, refusal(new Error("The two are not the same.")));
-    if (word.value && word.value.length < 8) return show(problem, refusal(new Error("A passphrase has at least 8 characters.")));
-    button.disabled = true;
-    try {
-      await backUp(word.value);
-      good("The backup is made");
-      word.value = again.value = "";
-      await load();
-    } catch (error) {
-      show(problem, refusal(error));
-    }
-    button.disabled = false;
-  }
-  return card("Make one", h("form", { class: "stack tight", onsubmit: submit }, problem, h("div", { class: "two" }, h("div", { class: "field" }, h("label", { for: "passphrase" }, "Passphrase"), word), h("div", { class: "field" }, h("label", { for: "passphrase-again" }, "Again"), again)), h("small", { id: "passphrase-words" }, "Kept nowhere: without it the backup is of no use. If left empty, the setting backup_passphrase is taken."), h("div", { class: "actions" }, button, copyAs(backUpCall, { what: "making a backup" }))));
+  const run = async (/** @type {string} */ passphrase) => {
+    await backUp(passphrase);
+    good("The backup is made");
+    await load();
+  };
+  return card("Make one", passphraseForm({ id: "passphrase", yes: "Back up now", run, hint: "Kept nowhere: without it the backup is of no use. If left empty, the setting backup_passphrase is taken.", more: copyAs(backUpCall, { what: "making a backup" }) }));
 }
 
 /** @param {number} bytes */

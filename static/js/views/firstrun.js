@@ -1,13 +1,16 @@
 /**
- * The first run: choose the administrator's name and password, see which addresses work, take the root certificate along.
+ * The first run: choose the administrator's name and password, keys and lifetimes, see which addresses work, take the root certificate
+ * and a recovery kit along. Signed in, a reload goes on where it was: the step is behind the #, where the code was before.
  */
-import { ApiError, OWN, get, post, reach } from "../api.js";
+import { ApiError, OWN, get, post, reach, request } from "../api.js";
+import { CA_KEYS, rolloverCall, settingCall, settings } from "../care.js";
 import { sha256Of } from "../certs.js";
 import { h, name, show } from "../dom.js";
 import { icon } from "../icons.js";
-import { begin } from "../session.js";
+import { begin, session } from "../session.js";
 import { download } from "../tokens.js";
 import { code } from "../ui/copy.js";
+import { kitForm } from "../ui/kit.js";
 import { bones, failed, pending, stateMark } from "../ui/parts.js";
 import { command } from "../ui/recipes.js";
 
@@ -17,6 +20,8 @@ export async function firstRunPage(place) {
   const main = h("main", { class: "visitor first-run", id: "main" }, bones(6));
   show(place, main);
   addEventListener("hashchange", () => location.reload());
+  const step = AFTER[location.hash];
+  if (step && session()) return step(main);
   async function load() {
     try {
       const call = { method: "GET", path: `${OWN}/first-run` };
@@ -38,7 +43,16 @@ const closed = (isOpen) => h("div", { class: "stack" }, brand(), h("h1", {}, isO
 
 /** @param {number} at @param {string[]} labels */
 const rail = (at, labels) => h("ol", { class: "step-rail" }, labels.map((label, i) => h("li", { "aria-current": i === at ? "step" : undefined, class: i < at ? "done" : "" }, label)));
-const STEPS = ["Administrator", "Addresses and root certificate"];
+const STEPS = ["Administrator", "Keys and lifetimes", "Addresses and trust"];
+/** The steps after the first. @type {Record<string, (main: HTMLElement) => void>} */
+const AFTER = { "#keys": (main) => go(main, "#keys", keys(main)), "#trust": (main) => go(main, "#trust", trust()) };
+
+/** @param {HTMLElement} main @param {string} hash @param {HTMLElement} element */
+function go(main, hash, element) {
+  history.replaceState({}, "", location.pathname + hash);
+  show(main, element);
+  main.querySelector("h1")?.focus();
+}
 
 /** @param {HTMLElement} main */
 function choose(main) {
@@ -73,9 +87,7 @@ function choose(main) {
       if (!response.ok) throw new ApiError(response.status, body, call);
       const { token, identity } = body.data;
       begin({ token, identity: { id: identity.id, name: identity.name }, user: username });
-      history.replaceState({}, "", location.pathname);
-      show(main, trust());
-      main.querySelector("h1")?.focus();
+      AFTER["#keys"](main);
     } catch (error) {
       const { field: where, message } = /** @type {any} */ (error);
       if (/username/.test(where || "")) wrong(user, userNote, message);
@@ -88,15 +100,61 @@ function choose(main) {
   return h("div", { class: "stack" }, brand(), rail(0, STEPS), h("h1", {}, "Choose your name and password"), h("p", { class: "soft" }, "You become the administrator of ", location.host, ". The password that was printed at the start stops working."), h("form", { class: "stack narrow", novalidate: true, onsubmit: submit }, field("username", "User name", user, userNote), field("new-password", "Password", password, passwordNote, "8 to 100 characters. A sentence is better than a riddle."), field("again", "The same again", again, againNote), problem, h("div", {}, button)));
 }
 
+const SPANS = /** @type {[number, string][]} */ ([[30, "30 days"], [90, "90 days"], [365, "1 year"], [730, "2 years"], [1825, "5 years"]]);
+const CHOICES = /** @type {[string, string, string][]} */ ([
+  ["identity_certificate_days", "Certificates of devices last", "Devices renew theirs by themselves while they are in use. A shorter time means that a stolen one ends sooner."],
+  ["router_certificate_days", "Certificates of routers last", ""],
+  ["ca_key", "Key of the authority", "Another kind makes root, intermediate and server certificate anew, before anybody trusts them. Your browser then warns once more, and the fingerprint that was printed at the start is void."],
+]);
+
+/** @param {HTMLElement} main */
+function keys(main) {
+  const draw = (/** @type {any[]} */ all) => {
+    const problem = h("p", { class: "form-note", role: "alert" });
+    const button = h("button", { class: "primary" }, "Use these");
+    const fields = CHOICES.map(([id, label, hint]) => {
+      const s = all.find((one) => one.id === id);
+      const options = id === "ca_key" ? CA_KEYS : withOwn(SPANS.map(([days, words]) => [String(days), words]), s.value);
+      const select = h("select", { id, disabled: !s.isChangeable, "aria-describedby": `${id}-words` }, options.map(([value, words]) => h("option", { value, selected: value === s.value }, words)));
+      return { s, select, element: h("div", { class: "field" }, h("label", { for: id }, label), select, h("div", { class: "field-hint", id: `${id}-words` }, s.isChangeable ? hint : `Given by ${s.source}, and changed there.`)) };
+    });
+    async function submit(/** @type {Event} */ event) {
+      event.preventDefault();
+      show(problem);
+      button.disabled = true;
+      try {
+        let isNew = false;
+        for (const { s, select } of fields) {
+          if (select.value === s.value) continue;
+          if (s.id === "ca_key") await request(rolloverCall("root", select.value, true)).then(() => (isNew = true));
+          await request(settingCall(s.id, select.value));
+        }
+        if (!isNew) return AFTER["#trust"](main);
+        history.replaceState({}, "", `${location.pathname}#trust`);
+        location.reload();
+      } catch (error) {
+        show(problem, /** @type {any} */ (error).message);
+        button.disabled = false;
+      }
+    }
+    return h("form", { class: "stack narrow", onsubmit: submit }, fields.map((f) => f.element), problem, h("div", { class: "actions" }, button, h("button", { type: "button", onclick: () => AFTER["#trust"](main) }, "Leave as it is")));
+  };
+  return h("div", { class: "stack" }, brand(), rail(1, STEPS), h("h1", { tabindex: "-1" }, "Keys and lifetimes"), h("p", { class: "soft" }, "Good as they are for most. The lifetimes can be changed at any time; the key is easiest to change now, while nobody has a certificate."), pending(settings, draw, { lines: 5, what: "The settings could not be loaded" }));
+}
+
+/** The usual ones, and the present one if it is none of them. @param {[string, string][]} options @param {string} value @returns {[string, string][]} */
+const withOwn = (options, value) => (options.some(([v]) => v === value) ? options : [[value, `${value} days`], ...options]);
+
 function trust() {
   return h(
     "div",
     { class: "stack" },
     brand(),
-    rail(1, STEPS),
+    rail(2, STEPS),
     h("h1", { tabindex: "-1" }, "How devices reach and trust it"),
     h("section", { class: "card" }, h("header", {}, h("h2", {}, "Addresses")), h("div", { class: "card-body" }, h("p", { class: "soft" }, "Tokens name the first one: devices have to reach the controller by it."), pending(lookAtAll, addresses, { lines: 2, what: "The addresses could not be looked at" }))),
     h("section", { class: "card" }, h("header", {}, h("h2", {}, "Root certificate")), h("div", { class: "card-body" }, h("p", { class: "soft" }, "Install it where this console is used, and the browser warns no more. Devices need it only for curl: their token brings it."), pending(root, rootCard, { lines: 3, what: "The root certificate could not be loaded" }))),
+    h("section", { class: "card" }, h("header", {}, h("h2", {}, "Recovery kit")), h("div", { class: "card-body" }, kitForm())),
     h("div", { class: "actions" }, h("a", { class: "button primary", href: "/console/enroll" }, icon("plus"), "Enroll the first device"), h("a", { class: "button", href: "/console/overview" }, "To the overview")),
   );
 }

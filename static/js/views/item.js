@@ -10,6 +10,7 @@ import { at, entity, titleOf } from "../entities.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { listTitle } from "../places.js";
+import { isGoing, keep, watchRemovals } from "../removing.js";
 import { go, href } from "../router.js";
 import { time } from "../time.js";
 import { code, copyButton } from "../ui/copy.js";
@@ -40,6 +41,7 @@ export function itemView(page) {
     place.setAttribute("aria-busy", "false");
   }
   page.onLeave(listen((news) => news.topic === "changes" && news.data?.id === id && (news.data.verb === "delete" ? show(place, gone(of)) : load())));
+  page.onLeave(watchRemovals(() => page.isOpen && load()));
   load();
   return place;
 }
@@ -70,6 +72,7 @@ function draw(page, of, row, etag, tab, load) {
   const names = ["overview", "json", ...(hasActivity(of) ? ["activity"] : [])];
   const labels = /** @type {Record<string, string>} */ ({ overview: "Overview", json: "JSON", activity: "Activity" });
   return [
+    isGoing(of, row.id) ? h("div", { class: "going-note", role: "status" }, icon("trash"), h("span", {}, `This ${of.one} is deleted in a few seconds.`), h("button", { type: "button", onclick: () => keep(of, row.id) }, "Keep it")) : null,
     pageHead({
       above: h("nav", { class: "crumbs", "aria-label": "Where this is" }, link(href(`/${of.key}`), icon("left"), listTitle(of))),
       title,

@@ -7,14 +7,16 @@ import { debounced, h, show } from "../dom.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { capital, listTitle, placeTabs } from "../places.js";
+import { isGoing, keep, watchRemovals } from "../removing.js";
 import { go, href } from "../router.js";
+import { inDays } from "../time.js";
 import { dropView, recall, remember, saveView, savedViews } from "../store.js";
 import { removeItem, runAction } from "../actions.js";
 import { bulkActions, runBulk } from "../ui/bulk.js";
 import { copyAs, copyItems } from "../ui/copyas.js";
 import { openDialog } from "../ui/dialog.js";
 import { exportMenu } from "../ui/export.js";
-import { filterBox, inDays } from "../ui/filterbox.js";
+import { filterBox } from "../ui/filterbox.js";
 import { menuButton } from "../ui/menu.js";
 import { bones, count, empty, failed, pageHead } from "../ui/parts.js";
 import { rowTable } from "../ui/table.js";
@@ -101,6 +103,7 @@ export function listView(page) {
 
   /** @param {any} row @returns {Promise<import("../ui/menu.js").Item[]>} */
   async function rowMenu(row) {
+    if (isGoing(of, row.id)) return [{ label: "Keep it", icon: "refresh", run: () => keep(of, row.id) }];
     return [
       of.verbs.includes("u") ? { label: "Edit", icon: "edit", href: href(`/${of.key}/${encodeURIComponent(row.id)}/edit`) } : null,
       ...(await tokenItems(of, row, load)),
@@ -169,6 +172,7 @@ export function listView(page) {
     const path = news.data?.entity === "routers" ? "edge-routers" : news.data?.entity;
     if (news.topic === "poll" || path === of.path || news.topic === of.key || (of.key === "audit" && news.topic === "changes")) refresh();
   }));
+  page.onLeave(watchRemovals(() => page.isOpen && (table?.mark(), refresh())));
   page.onLeave(() => running.abort());
   offerKeys(page, of, { load, focus: () => box.input.focus(), toggle: (id) => table?.toggle(id) });
   load();

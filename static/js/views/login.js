@@ -1,14 +1,11 @@
 import { ApiError, sendCode, signIn } from "../api.js";
 import { h, show } from "../dom.js";
-import { icon } from "../icons.js";
-import { session } from "../session.js";
-import { openDialog } from "../ui/dialog.js";
 
 /**
  * The form that signs in, with a second step where a one-time code is asked for.
  * @param {() => void} done @param {{user?: string}} [known] who it has to be, when a session is taken up again
  */
-function signInForm(done, { user: fixed = "" } = {}) {
+export function signInForm(done, { user: fixed = "" } = {}) {
   const note = h("p", { class: "form-note", role: "alert" });
   const user = h("input", { id: "user", name: "username", autocomplete: "username", required: true, value: fixed, readOnly: Boolean(fixed), autofocus: !fixed });
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true, autofocus: Boolean(fixed) });
@@ -21,6 +18,7 @@ function signInForm(done, { user: fixed = "" } = {}) {
     event.preventDefault();
     button.disabled = true;
     show(note);
+    const slow = setTimeout(() => show(note, "No answer yet. The line is slow, or the controller does not answer."), 8000);
     try {
       if (isSecond) await sendCode(codeBox.value.trim());
       else if ((await signIn(user.value.trim(), password.value)) === "code") return second();
@@ -29,6 +27,7 @@ function signInForm(done, { user: fixed = "" } = {}) {
       show(note, reason(error));
       (isSecond ? codeBox : password).select();
     } finally {
+      clearTimeout(slow);
       button.disabled = false;
     }
   }
@@ -49,15 +48,4 @@ function reason(error) {
 /** The page for somebody who is not signed in. @param {() => void} done */
 export function loginView(done) {
   return h("main", { class: "alone", id: "main" }, h("div", { class: "sign-in" }, h("div", { class: "brand" }, h("img", { src: new URL("../../icon.svg", import.meta.url).pathname, alt: "", width: 32, height: 32 }), h("span", {}, "Zitilite")), h("h1", {}, "Sign in"), signInForm(done), h("p", { class: "soft" }, location.host)));
-}
-
-/** Ask again in place: what was being done goes on afterwards. @returns {Promise<boolean>} whether somebody signed in */
-export async function askAgain() {
-  const held = session();
-  const answer = await openDialog({
-    title: "Your session ended",
-    kind: "narrow",
-    body: (close) => h("div", { class: "stack" }, h("p", { class: "with-icon" }, icon("signin"), "Sign in again to go on. Nothing you typed is lost."), signInForm(() => close(true), { user: held?.user || "" })),
-  });
-  return answer === true;
 }

@@ -6,8 +6,7 @@ import { look, watchHealth } from "../health.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { href } from "../router.js";
-import { day, relative, span, time } from "../time.js";
-import { inDays } from "../ui/filterbox.js";
+import { day, inDays, relative, span, time } from "../time.js";
 import { card, empty, failed, pageHead, pending, stateMark } from "../ui/parts.js";
 
 const YEAR = 365 * 86_400_000;

@@ -1,6 +1,6 @@
 /** The controller's own certificates: how long they last, and how they are replaced while everybody goes on. */
 import { request } from "../api.js";
-import { ownCertificates, rolloverCall } from "../care.js";
+import { CA_KEYS, ownCertificates, rolloverCall } from "../care.js";
 import { h, name } from "../dom.js";
 import { placeTabs } from "../places.js";
 import { href, open } from "../router.js";
@@ -45,10 +45,11 @@ function one(row) {
 
 /** @param {"root" | "intermediate"} what */
 async function replace(what) {
-  const body = h("div", { class: "stack tight" }, h("ul", { class: "consequences" }, ROLL[what].map((l) => h("li", {}, l))), h("p", { class: "soft" }, "It cannot be taken back; the old one is no longer used for issuing."));
+  const key = h("select", { id: "new-key" }, h("option", { value: "" }, "as the setting says"), CA_KEYS.map(([value, words]) => h("option", { value }, words)));
+  const body = h("div", { class: "stack tight" }, h("ul", { class: "consequences" }, ROLL[what].map((l) => h("li", {}, l))), h("p", { class: "soft" }, "It cannot be taken back; the old one is no longer used for issuing."), h("div", { class: "field" }, h("label", { for: "new-key" }, "New key"), key));
   if (!(await confirm({ title: `Replace the ${what}?`, body, yes: `Replace the ${what}`, typed: what === "root" ? "root" : "" }))) return;
   try {
-    await request(rolloverCall(what));
+    await request(rolloverCall(what, key.value));
     good(`The ${what} is a new one`);
     await open();
   } catch (error) {
