@@ -29,12 +29,12 @@ def pair(tmp_path_factory) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module")
-def session(pair) -> Api:
-    return pair.one.admin()  # type: ignore[no-any-return]
+def session(pair: Pair) -> Api:
+    return pair.both[0].admin()
 
 
 @pytest.fixture
-def api(session) -> Api:
+def api(session: Api) -> Api:
     return session.on(session.base)
 
 
