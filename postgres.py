@@ -10,6 +10,7 @@ One writer at a time over all processes, as with SQLite: a write transaction beg
 from __future__ import annotations
 
 import logging
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ import peewee
 log = logging.getLogger("zitilite.store")
 SCHEMES = ("postgresql://", "postgres://")
 MIN_VERSION = 130000
+# Statements that each connection keeps compiled.
+PREPARED = 400
 # Of the write lock, within one database.
 LOCK_KEY = 0x7A697469
 # A process that hangs, or whose machine is gone, must not keep the others from writing for ever.
@@ -221,6 +224,8 @@ class Postgres(peewee.PostgresqlDatabase):
         # Counts the write transactions of this process.
         self.turn = 0
         super().__init__(given.pop("dbname", ""), prefer_psycopg3=True, **given)
+        # A child process that is forked off makes connections of its own; psycopg leaves the parent's alone there.
+        os.register_at_fork(after_in_child=self._state.reset)
 
     def another(self) -> Postgres:
         """The same database with connections of its own."""
@@ -228,6 +233,7 @@ class Postgres(peewee.PostgresqlDatabase):
 
     def _connect(self) -> Any:
         connection = super()._connect()
+        connection.prepared_max = PREPARED
         # A server may be set to answer before a commit is on disk; we must not (docs/adr/0002).
         connection.execute(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"

@@ -247,6 +247,23 @@ def test_a_database_in_another_encoding_is_refused(server, tmp_path):
     assert "UTF8" in done.stderr
 
 
+def test_a_forked_child_has_connections_of_its_own(database):
+    """The child asks through another connection, and the parent's goes on working when the child has ended."""
+    mine = database.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, str(database.execute_sql("SELECT pg_backend_pid()").fetchone()[0]).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        assert int(answer.read()) != mine
+    assert database.execute_sql("SELECT pg_backend_pid()").fetchone()[0] == mine
+
+
 # --- a running controller
 
 
