@@ -210,6 +210,26 @@ def _has_nul(value: Any) -> bool:
     return isinstance(value, str) and "\0" in value
 
 
+class _Driver(peewee.Psycopg3Adapter):
+    """psycopg 3, imported when it is needed: the store keeps peewee from doing so."""
+
+    def __init__(self) -> None:
+        import psycopg  # noqa: PLC0415 - only who needs it has it
+
+        self._connect = psycopg.connect
+        status = psycopg.pq.TransactionStatus
+        self.txn_idle, self.txn_inerror, self.txn_unknown = status.IDLE, status.INERROR, status.UNKNOWN
+        self.json_type = self.jsonb_type = None
+        self.cast_json_case = False
+
+    def check_driver(self) -> None:
+        """It is there, or this would not be."""
+
+    def connect(self, db: Any, **params: Any) -> Any:
+        """Connect to the database that it was made for."""
+        return self._connect(dbname=db.database, **params)
+
+
 class Postgres(peewee.PostgresqlDatabase):
     """A PostgreSQL database that understands what is said to SQLite.
 
@@ -217,13 +237,14 @@ class Postgres(peewee.PostgresqlDatabase):
     """
 
     context_class = _Context
+    psycopg2_adapter = psycopg3_adapter = _Driver
 
     def __init__(self, url: str) -> None:
         self.shown, self._url = shown(url), url
         given = parameters(url)
         # Counts the write transactions of this process.
         self.turn = 0
-        super().__init__(given.pop("dbname", ""), prefer_psycopg3=True, **given)
+        super().__init__(given.pop("dbname", ""), **given)
         # A child process that is forked off makes connections of its own; psycopg leaves the parent's alone there.
         os.register_at_fork(after_in_child=self._state.reset)
 

@@ -14,13 +14,19 @@ import fcntl
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import peewee
+# peewee takes every driver along that is there; the one of PostgreSQL costs a start 75 ms and 8 MB (postgres.py).
+_without = sys.modules.setdefault("psycopg", None) is None  # type: ignore[arg-type]
+import peewee  # noqa: E402 - see above
+
+if _without:
+    del sys.modules["psycopg"]
 
 log = logging.getLogger("zitilite.store")
 

@@ -240,6 +240,16 @@ def test_without_the_driver_it_is_said_what_is_missing(tmp_path):
     assert "pip install" in done.stderr
 
 
+def test_the_driver_is_not_loaded_for_the_file(tmp_path):
+    """A controller on SQLite does without what PostgreSQL costs, even where the driver is installed."""
+    code = "import sys, app, config; app.init(config.load({'data': sys.argv[1]}, {})); print('psycopg' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "data")],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_a_database_in_another_encoding_is_refused(server, tmp_path):
     url = server.new_database("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     done = run("run", url=url, data=tmp_path / "data")
