@@ -46,14 +46,16 @@ FUNCTIONS = (
     """CREATE OR REPLACE FUNCTION json_each(doc text) RETURNS TABLE(value text) LANGUAGE sql IMMUTABLE ROWS 10 AS
     $$ SELECT e FROM json_array_elements_text(replace(doc, '\\u0000', '\\ufffd')::json) AS t(e) $$""",
     """CREATE OR REPLACE FUNCTION json_at(doc text, path text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
-    $$ SELECT jsonb_path_query_first(
-      replace(doc, '\\u0000', '\\ufffd')::jsonb, ('strict ' || path)::jsonpath, '{}', true) $$""",
+    $$ SELECT CASE WHEN doc <> '{}' THEN jsonb_path_query_first(
+      replace(doc, '\\u0000', '\\ufffd')::jsonb, ('strict ' || path)::jsonpath, '{}', true) END $$""",
     """CREATE OR REPLACE FUNCTION json_extract(doc text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS
-    $$ SELECT json_at(doc, path) #>> '{}' $$""",
-    """CREATE OR REPLACE FUNCTION json_type(doc text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS
+    $$ SELECT CASE WHEN doc <> '{}' THEN json_at(doc, path) #>> '{}' END $$""",
+    """CREATE OR REPLACE FUNCTION json_kind(found jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS
     $$ SELECT CASE jsonb_typeof(found) WHEN 'string' THEN 'text' WHEN 'boolean' THEN found::text
       WHEN 'number' THEN CASE WHEN found::text ~ '[.eE]' THEN 'real' ELSE 'integer' END
-      ELSE jsonb_typeof(found) END FROM json_at(doc, path) AS t(found) $$""",
+      ELSE jsonb_typeof(found) END $$""",
+    """CREATE OR REPLACE FUNCTION json_type(doc text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS
+    $$ SELECT CASE WHEN doc <> '{}' THEN json_kind(json_at(doc, path)) END $$""",
 )
 
 
@@ -364,7 +366,7 @@ class Postgres(peewee.PostgresqlDatabase):
                     f"the database has schema {found}, this version knows {len(migrations)}: "
                     "it was written by a newer zitilite. Install that version, or restore a backup."
                 )
-            for function in FUNCTIONS if found < len(migrations) else ():
+            for function in FUNCTIONS:
                 self.define(function)
             for number in range(found, len(migrations)):
                 for statement in migrations[number]:
