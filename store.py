@@ -15,6 +15,7 @@ import logging
 import mmap
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,12 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import Any
 
-import peewee
+# peewee takes every driver along that is there; the one of PostgreSQL costs a start 75 ms and 8 MB (postgres.py).
+_without = sys.modules.setdefault("psycopg", None) is None  # type: ignore[arg-type]
+import peewee  # noqa: E402 - see above
+
+if _without:
+    del sys.modules["psycopg"]
 
 log = logging.getLogger("zitilite.store")
 

@@ -21,8 +21,8 @@ from tests.flows import certified, pending, read_chain, unique
 class Cli:
     """The program on the data folder of a controller; `run` gives what came of it."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        self.folder, self.flags = folder, flags
+    def __init__(self, folder: Path, *flags: str, database: str = "") -> None:
+        self.folder, self.flags, self.database = folder, flags, database
 
     def run(self, *words: object, code: int = 0, stdin: str = "") -> str:
         """Run it and make sure how it ends; gives its output (standard error where it fails)."""
@@ -31,6 +31,7 @@ class Cli:
 
     def _run(self, words: tuple[object, ...], code: int, stdin: str) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ZITILITE_")}
+        environment |= {"ZITILITE_DATABASE": self.database} if self.database else {}
         done = subprocess.run(
             [sys.executable, str(ROOT / "app.py"), *self.flags, *map(str, words)],
             cwd=self.folder,
@@ -56,7 +57,7 @@ class Cli:
 
 @pytest.fixture
 def cli(controller, tmp_path) -> Cli:
-    return Cli(tmp_path, "--data", str(controller.data))
+    return Cli(tmp_path, "--data", str(controller.data), database=controller.database)
 
 
 def test_without_a_controller_it_says_what_to_name(tmp_path):

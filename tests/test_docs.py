@@ -60,6 +60,7 @@ def test_guide_runs(guide, make_controller, tmp_path):
     (commands / "zitilite").chmod(0o755)
     session = controller.admin().http.headers["zt-session"]
     environment = {
+        **({"ZITILITE_DATABASE": controller.database} if controller.database else {}),
         "PATH": f"{commands}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "URL": controller.url,
