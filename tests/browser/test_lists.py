@@ -120,6 +120,46 @@ def test_sorting_and_paging_are_in_the_address(devices: Page):
     expect(devices.locator(f"{ROWS} .main-link").first).to_have_text(first)
 
 
+@pytest.mark.parametrize(
+    "sort", ["name", "name desc", "createdAt desc", "enrollmentState", "certificateExpiresAt desc"]
+)
+def test_more_is_loaded_below_and_nothing_is_left_out(visit, network: Controller, network_api: Api, made, sort: str):
+    """By the values of the last row: what comes before it meanwhile shifts nothing."""
+    page = visit(network, f'/identities?limit=20&filter=not (name contains "early")&sort={sort}')
+    settled(page)
+    expect(page.locator(ROWS)).to_have_count(20)
+    if sort == "name":
+        network_api.create("/identities", {"name": f"0-{unique('before')}", "type": "Device", "isAdmin": False})
+    seen = 20
+    with page.expect_request(lambda r: "/identities?" in r.url and "limit=20" in r.url) as asked:
+        page.get_by_role("button", name="Load more").click()
+    assert "offset=" not in asked.value.url
+    while seen < 55:
+        expect(page.locator(ROWS)).not_to_have_count(seen)
+        seen = page.locator(ROWS).count()
+        if page.get_by_role("button", name="Load more").count():
+            page.get_by_role("button", name="Load more").click()
+    names = page.locator(f"{ROWS} .main-link").all_inner_texts()
+    assert len(names) == len(set(names))
+    listed = {i["name"] for i in network_api.get("/identities", limit=500).ok()}
+    assert {n for n in listed if not n.startswith("0-")} == {n for n in names if not n.startswith("0-")}
+
+
+def test_more_of_a_log_is_loaded_by_its_time(visit, controller: Controller, api: Api):
+    """Rows of the same millisecond neither come twice nor get lost, though new ones come meanwhile."""
+    word = unique("log")
+    for n in range(45):
+        api.create("/services", {"name": f"{word}-{n}", "encryptionRequired": True})
+    page = visit(controller, f'/audit?limit=20&filter=entityName contains "{word}"')
+    settled(page)
+    api.create("/services", {"name": f"{word}-late", "encryptionRequired": True})
+    for seen in (40, 45):
+        page.get_by_role("button", name="Load more").click()
+        expect(page.locator(ROWS)).to_have_count(seen)
+    names = page.locator(f"{ROWS} .main-link").all_inner_texts()
+    assert set(names) == {f"create {word}-{n}" for n in range(45)}
+
+
 def test_a_view_is_saved_in_this_browser(devices: Page):
     box(devices).fill("isAdmin = true")
     box(devices).press("Enter")
