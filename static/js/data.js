@@ -19,6 +19,12 @@ export function listCall(of, { filter = "", sort = "", limit = 50, offset = 0 },
   return { method: "GET", path: isOwn ? /** @type {string} */ (of.own) : `${of.base}/${of.path}`, query: { filter: text, limit, offset: offset || "" } };
 }
 
+/** The request of a whole log as a file; it has no order and no pages. @param {Entity} of @param {Wanted} wanted @param {"csv" | "jsonl"} format */
+export function exportCall(of, { filter = "" }, format) {
+  const end = chips(filter).at(-1)?.to ?? 0;
+  return { method: "GET", path: `${of.base}/${of.path}/export`, query: { format, filter: filter.slice(0, end).trim() }, accept: format === "csv" ? "text/csv" : "application/x-ndjson" };
+}
+
 /** One filter text of a fixed condition, what was typed, and how to sort; a typed "sort by" wins. @param {string} fixed @param {string} filter @param {string} sort */
 function joined(fixed, filter, sort) {
   const parts = chips(filter);

@@ -14,7 +14,7 @@ addPage({ path: "/enroll", place: "enrollments", view: "enrollView", title: "Enr
 addPage({ path: "/enroll/:kind/:id", place: "enrollments", view: "enrolledView", title: "Token", load: () => import("./views/enrolled.js") });
 addPage({ path: "/cas/:id/setup", place: "authorities", view: "setupView", title: "Import an authority", load: () => import("./views/authority-import.js") });
 addPage({ path: "/own-certificates", place: "authorities", label: "Our own", view: "ownCertificatesView", title: "Our own certificates", load: () => import("./views/own-certificates.js") });
-addPage({ path: "/identities/import", place: "devices", label: "Import", view: "importView", title: "Import from CSV", load: () => import("./views/import.js") });
+addPage({ path: "/identities/import", place: "devices", label: "Import", view: "importView", title: "Import", load: () => import("./views/import.js") });
 addPage({ path: "/addresses", place: "settings", view: "addressesView", title: "Addresses", load: () => import("./views/addresses.js") });
 addPage({ path: "/backups", place: "settings", view: "backupsView", title: "Backups", load: () => import("./views/backups.js") });
 addPage({ path: "/settings", place: "settings", label: "Lifetimes and limits", view: "settingsView", title: "Settings", load: () => import("./views/settings.js") });

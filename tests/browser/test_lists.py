@@ -11,6 +11,7 @@ from tests.browser.demo import HOSTILE
 from tests.browser.pages import go, settled, title
 from tests.controllers import Api, Controller
 from tests.flows import sql, unique
+from wire.resource import OWN
 
 ROWS = "table.rows tbody tr"
 
@@ -225,6 +226,35 @@ def test_many_are_changed_at_once_and_what_failed_is_tried_again(visit, controll
     page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
     expect(page.get_by_text("Nothing fits")).to_be_visible()
     assert api.get("/services", filter=f'name contains "{word}"').ok() == []
+
+
+@pytest.mark.timeout(180)
+def test_five_hundred_tokens_are_renewed_at_once(visit, make_controller):
+    """All that fit the filter, not only those of the page; in few requests; the old tokens are void."""
+    server = make_controller()
+    api = server.admin()
+    lines = ["name,enrollment", *(f"bulk-{n:03d},ott" for n in range(500))]
+    csv = {"content-type": "text/csv"}
+    made = api.on(OWN).post("/bulk", "\n".join(lines), params={"entity": "identities"}, headers=csv).ok()
+    before = {r["name"]: r["enrollments"][0]["token"] for r in made["results"]}
+    page = visit(server, "/identities?filter=bulk-&limit=50")
+    settled(page)
+    page.get_by_label("Select all rows of this page").check()
+    page.get_by_role("button", name="Select all 500").click()
+    expect(page.get_by_role("region", name="Selected")).to_contain_text("500 selected")
+    sent: list[str] = []
+    page.on("request", lambda r: sent.append(r.url) if r.method == "POST" else None)
+    page.get_by_role("region", name="Selected").get_by_role("button", name="Renew tokens").click()
+    page.get_by_role("dialog").get_by_role("radio", name="1 day").check()
+    page.get_by_role("dialog").get_by_role("button", name="Renew", exact=True).click()
+    expect(page.get_by_text("500 of 500", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.locator(".results li")).to_have_count(0)
+    assert len(sent) == 5
+    page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+    after = [e for offset in (0, 250) for e in api.get("/enrollments", limit=250, offset=offset).ok()]
+    assert len(after) == 500
+    assert not {e["token"] for e in after} & set(before.values())
+    expect(page.locator(ROWS).first).to_contain_text("23 h")
 
 
 def test_changes_of_others_arrive_without_a_jump(visit, controller: Controller, api: Api):

@@ -20,7 +20,7 @@ import { filterBox } from "../ui/filterbox.js";
 import { menuButton } from "../ui/menu.js";
 import { bones, count, empty, failed, pageHead } from "../ui/parts.js";
 import { rowTable } from "../ui/table.js";
-import { announce, good } from "../ui/toast.js";
+import { announce, bad, good } from "../ui/toast.js";
 import { tokenItems } from "../ui/tokenacts.js";
 import "../ui/tokenbulk.js";
 
@@ -125,10 +125,15 @@ export function listView(page) {
     drawBar();
   }
   async function selectAll() {
-    for (let offset = 0; offset < known && page.isOpen; offset += 500) {
-      const { rows } = await listRows(of, { filter: box.filter(), sort: wanted.sort, limit: 500, offset });
-      for (const row of rows) selected.set(row.id, row);
-      if (!rows.length) break;
+    for (const button of bar.querySelectorAll("button")) button.disabled = true;
+    try {
+      for (let offset = 0; offset < known && page.isOpen; offset += 500) {
+        const { rows } = await listRows(of, { filter: box.filter(), sort: wanted.sort, limit: 500, offset });
+        for (const row of rows) selected.set(row.id, row);
+        if (!rows.length) break;
+      }
+    } catch (error) {
+      bad(error, "Selecting all");
     }
     table?.mark();
     drawBar();
