@@ -64,7 +64,7 @@ const primary = (kind) => h("a", { class: `button primary enroll ${kind}`, href:
 export const enrollPath = "/enroll";
 
 function topBar() {
-  const health = h("a", { class: "health", href: href("/overview") });
+  const health = h("a", { class: "health", href: href("/checks") });
   watchHealth((found) => {
     const bad = found?.filter((f) => f.level === "bad").length || 0;
     const state = !found ? "none" : bad ? "refused" : found.length ? "warning" : "ok";

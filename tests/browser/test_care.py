@@ -345,11 +345,26 @@ def test_the_intermediate_is_replaced_with_words_before(visit, make_controller):
     expect(page.get_by_role("dialog").get_by_role("button", name="Replace the root")).to_be_disabled()
 
 
-def test_health_is_that_of_the_doctor(visit, controller: Controller, api: Api):
-    page: Page = visit(controller, "/checks")
+def test_health_is_that_of_the_doctor_and_all_numbers_agree(visit, network: Controller, network_api: Api, made):
+    """The dot, the overview and the page Health show the same findings."""
+    ca = made.ids["cas"][0]
+    network_api.patch(f"/cas/{ca}", {"isAuthEnabled": False}).ok()
+    page: Page = visit(network, "/checks")
     settled(page)
-    for check in api.on(OWN).get("/checks").ok():
+    found = network_api.on(OWN).get("/checks").ok()
+    for check in found:
         expect(page.locator(f"[data-check='{check['id']}']")).to_contain_text(check["title"])
+    bad = [c for c in found if c["state"] != "ok"]
+    assert f"ca-{ca}" in {c["id"] for c in bad}
+    expect(page.get_by_role("heading", name=f"{len(bad)} things to look at")).to_be_visible()
+    expect(page.locator(".top .health")).to_have_text(f"{len(bad)} to look at")
+    page.locator(".top .health").click()
+    go(page, "/overview")
+    expect(page.locator(".findings li")).to_have_count(len(bad))
+    expect(page.locator(".findings")).to_contain_text("its connections are off")
+    network_api.patch(f"/cas/{ca}", {"isAuthEnabled": True}).ok()
+    expect(page.locator(".findings li")).to_have_count(len(bad) - 1, timeout=30_000)
+    expect(page.locator(".top .health")).to_have_text(f"{len(bad) - 1} to look at")
 
 
 @pytest.mark.parametrize("form", ["CSV", "JSON lines"])
