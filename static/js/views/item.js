@@ -101,7 +101,13 @@ function about(of, row) {
   if (row.validUntil) pairs.push(["Valid until", cell(of, { name: "validUntil", label: "", kind: "until" }, row)]);
   for (const [key, value] of Object.entries(row)) {
     if (HIDDEN.has(key) || key.endsWith("Display") || key.endsWith("ExpiresAt") || isNothing(of, key, value)) continue;
-    pairs.push([label(of, key), drawn(of, key, value, row)]);
+    const inner = of.fields.filter((f) => f.name.startsWith(`${key}.`));
+    if (!inner.length) pairs.push([label(of, key), drawn(of, key, value, row)]);
+    for (const f of inner) {
+      const found = at(row, f.name);
+      if (f.more && !found) continue;
+      pairs.push([f.label, f.kind === "refs" && found?.length ? found.map((/** @type {any} */ one) => reference(one, f.to || "")) : f.kind === "ref" && found ? reference(found, f.to || "") : plain(found, f.label)]);
+    }
   }
   pairs.push(["Created", time(row.createdAt)], ["Changed", time(row.updatedAt)]);
   return facts(pairs);
