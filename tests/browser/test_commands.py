@@ -1,8 +1,8 @@
 """The commands that the console shows: each is read by the shell, each word is one that its program knows.
 
-Those that can run here do so elsewhere (openssl and curl in test_authorities.py, zitilite and curl in test_enroll.py).
-The words of the others are from their public documentation: docs.openziti.io (`ziti edge enroll`, `ziti pki create
-client`, `ziti router`, ziti-edge-tunnel, the container images and Linux packages), docs.docker.com,
+Those that can run here do: curl, openssl and zitilite below, those of an authority in test_authorities.py. The words
+of the others are from their public documentation: docs.openziti.io (`ziti edge enroll`, `ziti pki create client`,
+`ziti router`, ziti-edge-tunnel, the container images and Linux packages), docs.docker.com,
 smallstep.com/docs/cli/certificate/create, developer.hashicorp.com/vault/api-docs/secret/pki.
 """
 
@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ import pytest
 import yaml
 
 from tests.certificates import CA
-from tests.controllers import Controller
+from tests.controllers import ROOT, Api, Controller, child_environment
+from tests.flows import pending
 
 METHODS = ("ott", "ottca", "updb", "ca", "erott", "trott")
 KNOWN = {
@@ -122,6 +124,40 @@ def test_compose_files_are_yaml_with_what_a_service_needs(shown):
         volumes = {volume.partition(":")[0] for volume in service["volumes"]}
         assert volumes == set(read["volumes"])
         assert set(service["environment"]) <= VARIABLES
+
+
+@pytest.mark.parametrize("recipe", ["curl", "zitilite"])
+def test_a_device_joins_by_the_lines_as_they_stand(
+    visit, controller: Controller, api: Api, tmp_path: Path, recipe: str
+):
+    """The token page's own lines, one after the other in a folder with the downloaded token."""
+    key, e = pending(api, "ott")
+    (tmp_path / "device.jwt").write_text(e["jwt"])
+    page = visit(controller, signed_in=False)
+    recipes = page.evaluate(
+        """async (jwt) => {
+          const { recipes } = await import("/static/js/ready.js");
+          return recipes({ method: "ott", file: "device", jwt, iss: location.origin });
+        }""",
+        e["jwt"],
+    )
+    [chosen] = [r for r in recipes if r["id"] == recipe]
+    lines = "\n".join(step["code"] for step in chosen["steps"] if step.get("code"))
+    program = tmp_path / "zitilite"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "app.py"} "$@"\n')
+    program.chmod(0o755)
+    environment = {**child_environment(), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", lines],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert api.get(f"/identities/{key}/authenticators").ok()
 
 
 def test_what_vault_answers_becomes_a_proof(shown, tmp_path: Path):
