@@ -170,6 +170,9 @@ def test_a_view_is_saved_in_this_browser(devices: Page):
     devices.get_by_role("button", name="Save").click()
     go(devices, "/identities")
     devices.get_by_role("button", name="Views").click()
+    expect(devices.get_by_role("menuitem", name="Only administrators")).to_have_text("Only administrators1")
+    expect(devices.get_by_role("menuitem", name="Administrators", exact=False).first).to_contain_text("1")
+    expect(devices.get_by_role("menuitem", name="Disabled")).to_contain_text("2")
     devices.get_by_role("menuitem", name="Only administrators").click()
     expect(total(devices)).to_have_text("1 device")
 

@@ -4,6 +4,7 @@
  */
 import { behind, listCall, listRows, removeCall } from "../data.js";
 import { debounced, h, show } from "../dom.js";
+import { toFilter } from "../filter.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { capital, listTitle, placeTabs } from "../places.js";
@@ -230,8 +231,9 @@ function readAddress(page, of) {
 
 /** @param {import("../router.js").Page} page @param {Entity} of @param {{filter: string, sort: string}} wanted @param {(query: string) => void} visit @returns {import("../ui/menu.js").Item[]} */
 function viewItems(page, of, wanted, visit) {
-  const given = (of.views || []).map((v) => ({ label: v.name, icon: "filter", run: () => visit(new URLSearchParams({ filter: v.filter.replace("{in30days}", inDays(30)), ...(v.sort ? { sort: v.sort } : {}) }).toString()) }));
-  const own = savedViews(of.key).map((v) => ({ label: v.name, icon: "star", run: () => visit(v.query) }));
+  const entry = (/** @type {string} */ label, /** @type {string} */ sign, /** @type {string} */ query) => ({ label, icon: sign, note: howMany(of, query), run: () => visit(query) });
+  const given = (of.views || []).map((v) => entry(v.name, "filter", new URLSearchParams({ filter: v.filter.replace("{in30days}", inDays(30)), ...(v.sort ? { sort: v.sort } : {}) }).toString()));
+  const own = savedViews(of.key).map((v) => entry(v.name, "star", v.query));
   return [
     { label: `All ${of.many}`, icon: of.icon, run: () => visit("") },
     ...given,
@@ -239,6 +241,15 @@ function viewItems(page, of, wanted, visit) {
     { label: "Save this view …", icon: "plus", run: () => keepView(of, page) },
     own.length ? { label: "Forget a view …", icon: "trash", run: () => forgetView(of) } : null,
   ];
+}
+
+/** How many a view holds; comes when it is known. @param {Entity} of @param {string} query */
+function howMany(of, query) {
+  const number = h("span", {});
+  const typed = new URLSearchParams(query).get("filter") || "";
+  const filter = typed && toFilter(typed, [], of.search || "name");
+  listRows(of, { filter, limit: 1 }, { quiet: true }).then((found) => (number.textContent = found.total.toLocaleString("en")), () => {});
+  return number;
 }
 
 /** @param {Entity} of @param {import("../router.js").Page} page */

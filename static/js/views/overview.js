@@ -131,9 +131,11 @@ function nextOnes(o) {
   const words = /** @type {Record<string, string>} */ ({ server: "server", root: "root", intermediate: "intermediate", ca: "CA" });
   return h("ul", { class: "next" }, soon.map((/** @type {any} */ e) => {
     const left = (Date.parse(e.expiresAt) - Date.now()) / 1000;
-    const target = { identity: `/identities/${e.id}`, router: `/edge-routers/${e.id}`, ca: `/cas/${e.id}` }[/** @type {"ca"} */ (e.kind)];
+    const place = { identity: "identities", router: "edge-routers", ca: "cas" }[/** @type {"ca"} */ (e.kind)];
+    // Where it can be renewed at once.
+    const target = !place ? "/own-certificates" : e.what === "token" ? `/enroll/${place}/${encodeURIComponent(e.id)}` : `/${place}/${encodeURIComponent(e.id)}`;
     const label = [words[e.kind] && `${words[e.kind]} `, h("bdi", {}, e.kind === "server" || e.kind === "root" || e.kind === "intermediate" ? "" : e.name)];
-    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), target ? h("a", { href: href(target), title: e.name }, label) : h("span", { title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? (e.what === "token" ? "ended" : `ended ${span(-left)} ago`) : span(left))));
+    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), h("a", { href: href(target), title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? (e.what === "token" ? "ended" : `ended ${span(-left)} ago`) : span(left))));
   }));
 }
 
