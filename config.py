@@ -90,6 +90,12 @@ def _webhook(value: str) -> str:
     return value
 
 
+def _database(value: str) -> str:
+    if value and not re.match(r"postgres(ql)?://", value):
+        raise ValueError("it does not begin with postgresql://")
+    return value
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
@@ -153,6 +159,14 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("data", _path, "zitilite-data", "folder for the database, the keys and the lock"),
+    Setting(
+        "database",
+        _database,
+        "",
+        "postgresql://USER:PASSWORD@HOST/NAME of a PostgreSQL database in place of the SQLite file in the data folder; "
+        "better not as a flag, which others on the machine can see; see guide/postgresql.md",
+        secret=True,
+    ),
     Setting("config", _optional_path, "", "settings file (TOML); DATA/zitilite.toml when it exists"),
     Setting("listen", address, "0.0.0.0:1280", "HOST:PORT to listen on; port 0 takes a free one"),
     Setting(
@@ -193,7 +207,21 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server_cert_key", str, "", "own server certificate: PEM with its key"),
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("bulk_limit", _positive, 16 * 1024 * 1024, "largest body of a bulk request in bytes"),
-    Setting("threads", _positive, 8, "worker threads"),
+    Setting("workers", _from_zero, 0, "processes that serve; 0 takes one for each core, four at most"),
+    Setting("threads", _positive, 8, "threads of each process that serves"),
+    Setting(
+        "limit_address",
+        _from_zero,
+        600,
+        "refused attempts to enroll or log in a minute that one address (of IPv6 a /64) may make; 0: any number",
+    ),
+    Setting(
+        "limit_account",
+        _from_zero,
+        30,
+        "wrong passwords a minute for one user name from one address, ten times as many from all; 0: any number",
+    ),
+    Setting("limit_token", _from_zero, 60, "refused enrollments a minute with one token; 0: any number"),
     Setting("attempt_days", _positive, 30, "days that attempts to enroll and to log in stay in the log"),
     Setting("attempt_rows", _positive, 100_000, "most attempts that stay in the log, the newest ones"),
     Setting("audit_days", _positive, 365, "days that the audit log keeps who changed what"),
@@ -256,6 +284,13 @@ class Settings:
             return self.values[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    @property
+    def place(self) -> Path | str:
+        """Where the data is: the URL of a PostgreSQL database, else the SQLite file in the data folder."""
+        url: str = self.values["database"]
+        file: Path = self.values["data"] / "zitilite.db"
+        return url or file
 
     def advertised(self, port: int) -> tuple[Address, ...]:
         """The addresses clients use, first the one in tokens; `port` is the one really listened on."""

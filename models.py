@@ -733,12 +733,12 @@ FROM (
   SELECT fingerprint AS id, created_at, created_at AS updated_at, kind, fingerprint, NULL AS owner_id,
     NULL AS owner_name, is_current, NULL AS ca_id FROM own_certificate
   UNION ALL
-  SELECT id, created_at, updated_at, 'ca', fingerprint, id, name, 1, NULL FROM ca
+  SELECT id, created_at, updated_at, 'ca', fingerprint, id, name, TRUE, NULL FROM ca
   UNION ALL
-  SELECT a.id, a.created_at, a.updated_at, 'identity', a.cert_fingerprint, i.id, i.name, 1, a.ca_id
+  SELECT a.id, a.created_at, a.updated_at, 'identity', a.cert_fingerprint, i.id, i.name, TRUE, a.ca_id
     FROM authenticator a JOIN identity i ON i.id = a.identity_id WHERE a.cert_fingerprint IS NOT NULL
   UNION ALL
-  SELECT id, created_at, updated_at, 'router', fingerprint, id, name, 1, NULL FROM router
+  SELECT id, created_at, updated_at, 'router', fingerprint, id, name, TRUE, NULL FROM router
     WHERE fingerprint IS NOT NULL
   UNION ALL
   SELECT id, created_at, updated_at, 'signer', fingerprint, id, name, enabled, NULL FROM external_jwt_signer
@@ -883,3 +883,11 @@ TABLES: tuple[type[Base], ...] = (
     IdempotentAnswer,
     Audit,
 )
+
+
+def _use(database: Any) -> None:
+    for model in (*TABLES, *VIEWS):
+        model._meta.set_database(database)  # noqa: SLF001 - peewee's own registry
+
+
+store.follow(_use)

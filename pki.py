@@ -885,7 +885,7 @@ class Authority:
     def renew_server_if_needed(self, addresses: Iterable[str], *, now: datetime) -> bool:
         """Bring the server certificate up to date; True when there is something new to serve.
 
-        A CA that another process rolled over is taken from its files.
+        A CA that another process rolled over is taken from its files, and so is a server certificate.
         A self-made one is issued again, with the same key, when less than a third of its life is
         left, when `addresses` differ from its names, or when another CA issued it. An own one is
         read again. Pass the new `tls_material()` on to the server. Raises PkiError; the old
@@ -893,10 +893,19 @@ class Authority:
         """
         with self._lock:
             self._look_for_rollover(now)
-            fresh = self._fresh_server(list(addresses), now)
-            if fresh is not None:
-                self._server = fresh
-            return fresh is not None
+            was = self._server
+            self._look_for_server(now)
+            self._server = self._fresh_server(list(addresses), now) or self._server
+            return self._server is not was
+
+    def _look_for_server(self, now: datetime) -> None:
+        """Take the server certificate that another process issued to itself."""
+        if self._options.server:
+            return
+        store = _Folder(self._folder, self._options, now)
+        cert = store.cert("server")
+        if cert is not None and cert != self._server.holder.cert:
+            self._server = self._made_server(cert, store.kept_key("server", cert))
 
     def _look_for_rollover(self, now: datetime) -> None:
         if self._options.signing:

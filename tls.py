@@ -1,6 +1,6 @@
 """The HTTPS listener: waitress with non-blocking TLS inside its I/O loop.
 
-Owns sockets, handshakes, deadlines and size limits. Imports only `pki`. The application finds the
+Owns sockets, handshakes, deadlines and size limits. Imports only `pki` and `dispatch`. The application finds the
 client's certificates in `environ["zitilite.peer"]`: a tuple of `pki.Cert`, leaf first, empty when
 none was sent, and in `environ["zitilite.hold"]` a function that makes the answer one that goes on after the
 application returned (`Stream`). Nothing is verified here: self-signed, foreign and expired certificates must reach
@@ -20,7 +20,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,30 +32,38 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import (
     ErrorTask,
-    ThreadedTaskDispatcher,
     WSGITask,
 )
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 import pki
+from dispatch import Dispatcher, TooBusy
 
 PEER = "zitilite.peer"
 HOLD = "zitilite.hold"
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = Sequence[tuple[str, str]]
+IsQuick = Callable[[str, str, str, Mapping[str, str]], bool]
 
 _RECORD = 16384  # largest plaintext of a TLS record, RFC 8446 5.1
 _RECORDS_PER_TURN = 8
 _CHUNK_LINE = 4096
 _STREAM_BYTES = 256 * 1024  # what may wait for the client of a stream
+_BACKLOG = 1024
+_QUEUED_BYTES = 256 * 1024  # of answers that a client has not read yet; then its next request has to wait
 _SPARE_FILES = 256  # for the database, logs and the like
 _TOO_LARGE = {
     "code": "REQUEST_ENTITY_TOO_LARGE",
     "message": "The request body exceeds the maximum accepted size",
     "cause": None,
 }
-_ERROR_CODES = {400: "BAD_REQUEST", 431: "REQUEST_HEADERS_TOO_LARGE", 501: "NOT_IMPLEMENTED"}
+_ERROR_CODES = {
+    400: ("BAD_REQUEST", "The request could not be read as HTTP"),
+    429: ("RATE_LIMITED", "The controller is busy. Please try again later"),
+    431: ("REQUEST_HEADERS_TOO_LARGE", "The request could not be read as HTTP"),
+    501: ("NOT_IMPLEMENTED", "The request could not be read as HTTP"),
+}
 
 log = logging.getLogger(__name__)
 
@@ -235,11 +243,8 @@ def _error_body(status: int, detail: str) -> str:
         return json.dumps(_TOO_LARGE, separators=(",", ":"))
     error: dict[str, Any] = {"code": "UNHANDLED", "message": "An unhandled error occurred"}
     if status in _ERROR_CODES:
-        error = {
-            "cause": {"code": "UNHANDLED", "message": detail},
-            "code": _ERROR_CODES[status],
-            "message": "The request could not be read as HTTP",
-        }
+        code, message = _ERROR_CODES[status]
+        error = {"cause": {"code": "UNHANDLED", "message": detail}, "code": code, "message": message}
     error["requestId"] = secrets.token_urlsafe(7).replace("_", ".")
     meta = {"apiEnrollmentVersion": "0.0.1", "apiVersion": "0.0.1"}
     return json.dumps({"error": error, "meta": meta}, separators=(",", ":")) + "\n"
@@ -252,6 +257,8 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))
         self.response_headers.extend(self.channel.server.error_headers)
+        if error.code == TooBusy.code:
+            self.response_headers.append(("Retry-After", "5"))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -329,6 +336,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                 return
             self.last_activity = time.time()
             self.received(data)
+            self.server.answer_ready()
             # Bytes that are already decrypted would never wake the loop again.
             if not self.connected or (self.requests and not self.pending()):
                 return
@@ -480,12 +488,6 @@ def _peer(tls: SSL.Connection) -> tuple[pki.Cert, ...]:
     return tuple(pki.Cert.from_x509(certificate) for certificate in certs)
 
 
-class _Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    # Waitress warns of every request that has to wait a moment.
-    queue_logger = logging.getLogger(f"{__name__}.queue")
-    queue_logger.setLevel(logging.ERROR)
-
-
 class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     """A listening HTTPS server; made by `create_server`."""
 
@@ -500,12 +502,15 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         context: SSL.Context,
         limits: Limits,
         error_headers: Headers,
+        is_quick: IsQuick | None = None,
     ) -> None:
+        self._is_quick = is_quick
+        self._ready: list[_Channel] = []
+        self._loop: int | None = None
         self.context, self.limits, self.error_headers = context, limits, tuple(error_headers)
         self._stopping = self._running = self._closed = False
         self._trigger_lock = threading.RLock()
-        dispatcher = _Dispatcher()
-        dispatcher.set_thread_count(limits.threads)
+        dispatcher = Dispatcher(limits.threads)
         info = (sock.family, sock.type, sock.proto, sock.getsockname())
         super().__init__(
             app,
@@ -525,6 +530,8 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until `stop` is called."""
         self._running = True
+        self._loop = threading.get_ident()
+        self.task_dispatcher.set_thread_count(self.limits.threads)
         try:
             while not self._stopping:
                 self._turn()
@@ -540,7 +547,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         """
         self._stopping = True
         if self._running:
-            self.pull_trigger()
+            self._wake()
         else:
             self.close()
 
@@ -579,11 +586,37 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         self.task_dispatcher.shutdown(timeout=0.5)
 
     def pull_trigger(self) -> None:
-        """Wake the I/O loop."""
+        """Wake the I/O loop; it is awake while it works itself."""
+        if threading.get_ident() != self._loop:
+            self._wake()
+
+    def _wake(self) -> None:
         # A thread that finishes late must not write into a descriptor that is somebody else's now.
         with self._trigger_lock:
             if not self._closed:
                 super().pull_trigger()
+
+    def add_task(self, channel: _Channel) -> None:
+        """Take a channel whose first request is complete: for a thread, or for the loop when it is quick."""
+        if self._is_quick is not None and threading.get_ident() == self._loop and self._is_for_loop(channel):
+            self._ready.append(channel)
+        else:
+            self.task_dispatcher.add_task(channel)
+
+    def _is_for_loop(self, channel: _Channel) -> bool:
+        request = channel.requests[0]
+        if request.error or channel.total_outbufs_len > _QUEUED_BYTES:
+            return False
+        return bool(self._is_quick and self._is_quick(request.command, request.path, request.query, request.headers))
+
+    def answer_ready(self) -> None:
+        """Answer what the loop answers itself; a request that follows on the same connection comes in turn."""
+        while self._ready:
+            channel = self._ready.pop()
+            try:
+                channel.service()
+            except Exception:  # as a thread's would, it must not end the loop
+                log.exception("a request could not be answered")
 
     def maintenance(self, now: float) -> None:
         """Close connections that have passed a deadline; now: wall clock."""
@@ -609,11 +642,12 @@ def _address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
     return (socket.AF_INET if version == 4 else socket.AF_INET6), (name, port)
 
 
-def _listen(host: str, port: int, backlog: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Take the address; clients may connect, and wait until a server runs. Raises as `create_server` does."""
     family, address = _address(host, port)
     both = family == socket.AF_INET6 and address[0] in ("", "::") and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server(address, family=family, backlog=backlog, dualstack_ipv6=both)
+        return socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             text = f"{host} port {port} is in use by another program"
@@ -644,12 +678,16 @@ def create_server(
     limits: Limits | None = None,
     ident: str = "",
     error_headers: Headers = (),
+    sock: socket.socket | None = None,
+    is_quick: IsQuick | None = None,
 ) -> TlsServer:
     """Listen with TLS and return the server, which serves once `run` is called.
 
     host: name or IP address, IPv6 with or without brackets, "" or "*" for all. port: 0 takes a free
     one. ident: value of the Server header, "" for none. error_headers: added to answers that are
-    made here (400, 413, 431, 501 and 500). Raises AddressInUse and other OSErrors with a text.
+    made here (400, 413, 431, 501 and 500). sock: what `listen` gave, where several processes share it.
+    is_quick: which requests, by method, path, query and headers (as WSGI names them, without HTTP_), the loop
+    answers itself instead of giving them to a thread. Raises AddressInUse and other OSErrors with a text.
     """
     limits = limits or Limits()
     adjustments = Adjustments(
@@ -672,5 +710,12 @@ def create_server(
     adjustments.large_paths = limits.large_paths
     adjustments.large_body_size = max(limits.large_bytes, limits.body_bytes) + 1
     context = _context(material)
-    sock = _listen(host, port, adjustments.backlog)
-    return TlsServer(app, sock, adjustments=adjustments, context=context, limits=limits, error_headers=error_headers)
+    return TlsServer(
+        app,
+        sock or listen(host, port),
+        adjustments=adjustments,
+        context=context,
+        limits=limits,
+        error_headers=error_headers,
+        is_quick=is_quick,
+    )

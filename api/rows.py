@@ -37,6 +37,7 @@ from wire.resource import (
     Field,
     Param,
     Result,
+    always,
     links,
     now_ms,
     time_text,
@@ -441,6 +442,7 @@ def actions(entity: Entity, table: Mapping[str, Entity]) -> Iterator[Action]:
             query=LIST_PARAMS if verb == "l" else (),
             jwt=entity.jwt if verb == "g" else None,
             creates=verb == "c",
+            quick=always if verb in entity.quick else None,
         )
     for a in entity.associations:
         yield _association(entity, a, table)

@@ -19,14 +19,14 @@ import shtab
 import config
 import pki
 import store
-from cli import backup, device, importer, nouns, output, upkeep
+from cli import backup, database, device, importer, nouns, output, upkeep
 from cli.transport import CommandError, Local, Remote, Transport
 from domain import setup
 from domain.care.archive import BackupError
 from domain.context import VERSION
 
 # What every command understands that works on a data folder or on a controller elsewhere.
-CLIENT_SETTINGS = ("data", "config", "url", "token", "trust")
+CLIENT_SETTINGS = ("data", "database", "config", "url", "token", "trust")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     importer.add_commands(commands, options)
     backup.add_commands(commands, options)
     device.add_commands(commands)
+    database.add_commands(commands)
     completion = commands.add_parser("completion", help="print the completion script of a shell")
     completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     return top

@@ -73,9 +73,9 @@ def create_admin(api: Transport, a: argparse.Namespace) -> None:
 
 def reset_password(settings: config.Settings, a: argparse.Namespace) -> None:
     """Give an administrator a new password, and end the sessions that the old one made."""
-    if not (settings.data / "zitilite.db").exists():
+    if not settings.database and not (settings.data / "zitilite.db").exists():
         raise setup.SetupError(f"{settings.data} holds no controller: name its folder with --data")
-    store.open_database(settings.data / "zitilite.db", MIGRATIONS)
+    store.open_database(settings.place, MIGRATIONS)
     try:
         login, password = setup.reset_password(a.user, a.password)
     finally:

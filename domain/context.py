@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +11,12 @@ from werkzeug.datastructures import Headers, MultiDict
 
 import pki
 import tokens
+from company import Company
 from config import Address, Settings
 from domain.care.attempts import Attempt, AttemptLog
+from domain.care.doors import Doors
 from domain.logins import scopes
+from domain.logins.hashing import Hashing
 from domain.logins.jwks import KeyStore
 from domain.metrics import Metrics
 from models import ApiSession, ApiToken, Identity
@@ -34,7 +36,8 @@ class Controller:
     `key_problem` says that the first advertised address serves another key than ours; "" while it
     serves ours, cannot be reached from here, or was not tried yet. `seen` is what connecting to each address
     showed (domain/care/addresses.Seen). `swap_certificate` makes the TLS server use other material from the next
-    handshake on; `wake` makes the watcher look at once.
+    handshake on; `wake` makes the watcher look at once. `doors` counts refused attempts, in memory that processes
+    forked later share; `company` are those processes.
     """
 
     settings: Settings
@@ -44,7 +47,7 @@ class Controller:
     signer: tokens.Signer
     jwks: KeyStore
     started_at: int = field(default_factory=now_ms)
-    hashing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "hash"))
+    hashing: Hashing = field(default_factory=Hashing)
     controller_id: str = "controller"
     network_id: str = ""
     key_problem: str = ""
@@ -52,13 +55,17 @@ class Controller:
     seen: dict[str, Any] = field(default_factory=dict)
     swap_certificate: Callable[[pki.TlsMaterial], None] = lambda material: None
     wake: threading.Event = field(default_factory=threading.Event)
+    company: Company = field(default_factory=Company)
     attempts: AttemptLog = field(default_factory=AttemptLog)
     news: Any = None
     webhook: Any = None
     metrics: Metrics = field(init=False)
+    doors: Doors = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.controller_id)
+        self.doors = Doors(self.settings)
+        self.attempts.company = self.company
 
     @property
     def url(self) -> str:
@@ -70,7 +77,8 @@ class Controller:
 class Context:
     """One request. `view` says what is being shown: list, detail or association.
 
-    `template` is the path with its variables' names; `is_audited` says that the audit log has what it did.
+    `template` is the path with its variables' names; `is_audited` says that the audit log has what it did,
+    `concerns_all` that what other processes keep in memory must follow it before it is answered.
     `attempt` is what the log of attempts will say about it, where it is one.
     `access` are the claims of the access token that the caller came with; None for `zt-session`.
     `is_local` marks a command on this machine that opened the data folder itself: no header can say so.
@@ -98,6 +106,7 @@ class Context:
     attempt: Attempt = field(default_factory=Attempt)
     template: str = ""
     is_audited: bool = False
+    concerns_all: bool = False
 
     @property
     def is_management(self) -> bool:

@@ -11,10 +11,12 @@ from typing import Any
 from werkzeug.security import generate_password_hash
 
 import store
+from config import Settings
 from domain import controller_settings, ids, policies, roles
 from domain.care import audit
 from domain.logins import credentials
-from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta
+from models import ApiSession, Authenticator, AuthPolicy, ConfigType, ControllerSetting, Identity, Meta, OwnCertificate
+from pki import Authority
 from wire.resource import now_ms
 
 # The fact that holds the code of the first run (domain/care/first_run.py).
@@ -90,6 +92,32 @@ def _add_password(identity: Identity, user: str, hashed: str) -> None:
 
 class SetupError(Exception):
     """What was asked for cannot be done; the text says why."""
+
+
+def require_keys(settings: Settings) -> None:
+    """Where several processes share a database, they need the same keys: making others would go unnoticed at first.
+
+    Raises SetupError when the data folder has none while the database is in use already.
+    """
+    if settings.database and not settings.signing_cert and not (settings.data / "pki" / "intermediate.cert").exists():
+        raise SetupError(
+            f"the database is in use already, but its keys are not in {settings.data / 'pki'}: copy the folder `pki` "
+            "of the process that has them, or name that data folder with --data (docs/guide/postgresql.md)"
+        )
+
+
+def require_known(authority: Authority) -> None:
+    """The keys must be those the database knows as current; raises SetupError when they are another controller's."""
+    mine = {one.cert.fingerprint for one in authority.own_certificates() if one.kind == "root" and one.is_current}
+    known = {
+        row.fingerprint
+        for row in OwnCertificate.select().where(OwnCertificate.kind == "root", OwnCertificate.is_current)
+    }
+    if mine and known and not mine & known:
+        raise SetupError(
+            "the keys in the data folder are not those that the database knows: they are another controller's, or from "
+            "before a roll-over. Copy the folder `pki` of a process that runs (docs/guide/postgresql.md)"
+        )
 
 
 def reset_password(user: str, password: str) -> tuple[str, str]:

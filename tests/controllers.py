@@ -24,7 +24,7 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from tests import contract
+from tests import cluster, contract
 
 ROOT = Path(__file__).resolve().parent.parent
 MANAGEMENT, CLIENT = "/edge/management/v1", "/edge/client/v1"
@@ -36,7 +36,9 @@ _URL = re.compile(r"https://[^\s/]+:\d+")
 class Controller:
     """One server on its own data folder, on a free port of 127.0.0.1 that it keeps when restarted."""
 
-    def __init__(self, folder: Path, *flags: str, admin_password: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *flags: str, admin_password: str | None = None, database: str | None = None
+    ) -> None:
         self.data = folder / "data"
         self.log = folder / "stderr.log"
         self.flags = flags
@@ -44,6 +46,10 @@ class Controller:
         self.admin_user = "admin"
         self.admin_password = admin_password or secrets.token_hex(9)
         self.url = ""
+        # The URL of its PostgreSQL database, "" for the SQLite file in its data folder.
+        self.database = (
+            database if database is not None else cluster.shared().new_database() if cluster.wanted() else ""
+        )
         self._process: subprocess.Popen[str] | None = None
         self._knows_ca = False
         self._lines: queue.Queue[str] = queue.Queue()
@@ -58,9 +64,15 @@ class Controller:
         command += ["--admin-user", self.admin_user]
         command += ["--admin-password", self.admin_password, "--log-format", "json", *self.flags]
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
+            )
         self.url = self._wait_for_url(self._process)
         return self
+
+    def environment(self) -> dict[str, str]:
+        """What its process and commands on its data get to know from the environment: the database's URL."""
+        return {**os.environ, "ZITILITE_DATABASE": self.database} if self.database else dict(os.environ)
 
     def _wait_for_url(self, process: subprocess.Popen[str]) -> str:
         lines = self._lines = queue.Queue()

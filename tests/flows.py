@@ -17,6 +17,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests import cluster
 from tests.certificates import CA, Issued, csr
 from tests.controllers import CLIENT, MANAGEMENT, Answer, Api, Controller
 
@@ -48,6 +49,8 @@ def wait_until(condition: Callable[[], Any], seconds: float = 15) -> Any:
 
 def sql(controller: Controller, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     """Run one statement on the server's database through a connection of our own."""
+    if controller.database:
+        return cluster.execute(controller.database, statement.replace("?", "%s"), *values)
     with closing(sqlite3.connect(controller.data / "zitilite.db", timeout=20)) as connection, connection:
         return connection.execute(statement, values).fetchall()
 

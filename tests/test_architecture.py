@@ -22,11 +22,13 @@ MODULES = {
     )
 }
 WIRE = ["wire", "wire.accept", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
-BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config", "files"]
+BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config", "files", "company"]
 # who (the first pattern that fits) may import what of ours
 ARROWS = {
     "app": ["*"],
     "cli": [],
+    # What is only there where the data is in PostgreSQL.
+    "cli.database": ["cli.transport", "config", "store", "migrations", "database_copy", "postgres"],
     "cli.*": ["cli", "cli.*", "domain", "domain.*", *WIRE, *BELOW_DOMAIN, "migrations", "bench", "bench.*"],
     "wire": [],
     "wire.accept": ["wire.resource"],
@@ -37,13 +39,18 @@ ARROWS = {
     "domain": [],
     "domain.*": ["domain", "domain.*", *WIRE, *BELOW_DOMAIN],
     "tokens": ["pki", "store"],
-    "tls": ["pki", "config"],
+    "tls": ["pki", "config", "dispatch"],
+    "dispatch": [],
+    "company": [],
+    "workers": [],
     "models": ["store"],
     "pki": ["certificates", "files"],
     "files": [],
     "certificates": [],
     "prepared": ["store"],
-    "store": ["migrations"],
+    "store": ["migrations", "postgres", "database_copy"],
+    "database_copy": ["postgres"],
+    "postgres": [],
     "migrations": [],
     "config": [],
 }
@@ -52,12 +59,23 @@ LIBRARIES = {
     "cryptography": {"pki", "certificates", "cli.keys"},
     "OpenSSL": {"tls"},
     "jwt": {"tokens"},
-    "peewee": {"models", "prepared", "store", "wire.filter_sql", "api.rows", "domain.care.states", "domain.roles"},
+    "peewee": {
+        "models",
+        "prepared",
+        "store",
+        "postgres",
+        "database_copy",
+        "wire.filter_sql",
+        "api.rows",
+        "domain.care.states",
+        "domain.roles",
+    },
     "playhouse": {"models", "store"},
     "prometheus_client": {"domain.metrics"},
     "pyrage": {"domain.care.archive"},
-    "sqlite3": {"store"},
-    "waitress": {"tls", "app"},
+    "psycopg": {"postgres"},
+    "sqlite3": {"store", "database_copy"},
+    "waitress": {"tls", "dispatch", "app"},
 }
 
 

@@ -83,7 +83,7 @@ def _info(rows: Any, table: str) -> list[Row]:
 
 def by_models(file: Path) -> dict[str, Any]:
     """The schema that models.py describes."""
-    described = peewee.SqliteDatabase(str(file))
+    described = peewee.SqliteDatabase(str(file), field_types={"BOOL": "BOOLEAN"})
     with described.bind_ctx(models.TABLES), described:
         described.create_tables(models.TABLES, safe=False)
         for view in models.VIEWS.values():

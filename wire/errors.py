@@ -36,6 +36,7 @@ CODES: dict[str, tuple[int, str]] = {
         "The supplied request contains an invalid document or no valid accept content were available, see cause",
     ),
     "CRL_REFUSED": (400, "The revocation list is not accepted"),
+    "DATABASE_UNAVAILABLE": (503, "The database cannot be reached"),
     "EDGE_ROUTER_ENROLL_COMMON_NAME_INVALID": (
         400,
         "The edge router CSR enrollment must have a common name that matches the edge router's id",

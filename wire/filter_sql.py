@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 # --- what names stand for
 
+# What SQLite need not be told, but PostgreSQL must.
+_TYPES = {"bool": "BOOLEAN", "number": "NUMERIC", "datetime": "NUMERIC"}
+
 
 @dataclass(frozen=True, slots=True)
 class Members:
@@ -82,12 +85,15 @@ class Symbol:
     @classmethod
     def nothing(cls, kind: Kind) -> Symbol:
         """Describe a name that is known but whose value nothing has here (false for bool)."""
-        return cls(kind, peewee.Value(0 if kind == "bool" else None))
+        if kind == "bool":
+            return cls(kind, peewee.Value(False))  # noqa: FBT003 - what is bound
+        return cls(kind, peewee.SQL(f"CAST(NULL AS {_TYPES.get(kind, 'TEXT')})"))
 
     @classmethod
     def json_path(cls, kind: Kind, column: Any, *path: str) -> Symbol:
         """Describe a value inside a JSON document, reached by member names."""
-        return cls(kind, peewee.fn.json_extract(column, "$." + ".".join(path)))
+        found = peewee.fn.json_extract(column, "$." + ".".join(path))
+        return cls(kind, found.cast(_TYPES[kind]) if kind in _TYPES else found)
 
     @classmethod
     def json_member(cls, column: Any, key: str) -> Symbol:
@@ -139,9 +145,9 @@ def _compile(node: Node, symbol: Callable[[str], Symbol], *, negated: bool) -> A
     if isinstance(node, Not):
         return _compile(node.node, symbol, negated=not negated)
     if isinstance(node, Always):
-        return _bound(int(node.value != negated))
+        return _bound(node.value != negated)
     if isinstance(node, Bare):
-        return _negate(_read(symbol(node.name), "bool") == _bound(1), negated)
+        return _negate(_read(symbol(node.name), "bool") == _bound(value=True), negated)
     if isinstance(node, IsEmpty):
         return _negate(_has_members(symbol(node.operand.name)), not negated)
     return _compile_compare(node, symbol(node.operand.name), negated=negated)
@@ -149,7 +155,7 @@ def _compile(node: Node, symbol: Callable[[str], Symbol], *, negated: bool) -> A
 
 def _negate(expression: Any, negated: bool = True) -> Any:  # noqa: FBT001, FBT002 - reads as "negate if"
     """Negate with absent values counting as false: SQL's `NOT NULL` would drop the row."""
-    return ~peewee.fn.COALESCE(expression, 0) if negated else expression
+    return ~peewee.fn.COALESCE(expression, peewee.SQL("FALSE")) if negated else expression
 
 
 def _bound(value: Any) -> Any:
@@ -215,7 +221,7 @@ def _read(symbol: Symbol, view: View | None, *, exact: bool = False) -> Any:
     """Give an expression for a symbol's value as that type, NULL where it has none of that type."""
     column = _json_member(symbol, view, exact=exact) if symbol.kind == "any" else symbol.column
     if view == "bool":
-        return peewee.fn.COALESCE(column, 0)
+        return peewee.fn.COALESCE(column, peewee.SQL("FALSE"))
     return column.cast("TEXT") if symbol.kind == "number" and view == "text" else column
 
 
@@ -240,10 +246,12 @@ def _json_member(symbol: Symbol, view: View | None, *, exact: bool) -> Any:
             ("integer", member.cast("TEXT")),
             ("real", member.cast("TEXT")),
         ],
-        "number": [] if exact else [("integer", member), ("real", member)],
-        "bool": [("true", 1), ("false", 0)],
+        "number": [] if exact else [(kind, member.cast("NUMERIC")) for kind in ("integer", "real")],
+        "bool": [("true", peewee.SQL("TRUE")), ("false", peewee.SQL("FALSE"))],
     }
-    found = cases.get(view) or [("", None)]
+    found = cases.get(view)
+    if not found:
+        return peewee.SQL("NULL")
     return peewee.Case(peewee.fn.JSON_TYPE(symbol.column, _json_path(symbol)), found)
 
 

@@ -593,10 +593,10 @@ def check_sortable(name: str, kind: Kind) -> None:
 
 
 def values_of(compare: Compare, view: View | None) -> list[Any]:
-    """Give the wanted values as that type: numbers as written where texts are compared, bools as 0/1."""
+    """Give the wanted values as that type: numbers as written where texts are compared, bools as such."""
     if view == "text":
         return [value.text for value in compare.values]
-    return [int(value.value) if view == "bool" else value.value for value in compare.values]
+    return [bool(value.value) if view == "bool" else value.value for value in compare.values]
 
 
 def letter_forms(letter: str) -> str:

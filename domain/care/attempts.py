@@ -21,7 +21,8 @@ from typing import Any
 import models
 import pki
 import store
-from models import Audit, Enrollment, Identity, Router
+from company import Company
+from models import Enrollment, Identity, Router
 from prepared import Prepared, insert_values
 from wire.errors import ApiError
 from wire.resource import now_ms
@@ -33,9 +34,14 @@ QUEUE_ROWS = 10_000
 BATCH_ROWS = 500
 REASON_LENGTH, TEXT_LENGTH = 600, 400
 PRINT_DIGITS = 12
+# What one process rings to have the others write what waits there, and how long it waits for that.
+FLUSH, GATHER_SECONDS = b"f", 1.0
 
 
 # --- ids
+
+
+_NEWEST = "SELECT (SELECT MAX(id) FROM attempt), (SELECT MAX(id) FROM audit)"
 
 
 class _Sequence:
@@ -45,9 +51,8 @@ class _Sequence:
         self._last = -1
 
     def next(self) -> int:
-        if self._last < 0:
-            newest = [m.select(m.id).order_by(m.id.desc()).limit(1).scalar() for m in (models.Attempt, Audit)]
-            self._last = max(key or 0 for key in newest)
+        if self._last < 0 or store.has_company:
+            self._last = max(key or 0 for key in store.execute(_NEWEST).fetchone())
         self._last = max(self._last + 1, time.time_ns() // 1000)
         return self._last
 
@@ -76,7 +81,8 @@ class Attempt:
     """What is known about the attempt that a request is; the domain fills it in while it works.
 
     kind: enroll, extend, verify or login; "" for a request that is none, and then nothing is kept.
-    certificate: the one that was presented, or the one that was issued.
+    certificate: the one that was presented, or the one that was issued. buckets: what it draws from if it is
+    refused, besides those of its address and token (domain/care/doors.Bucket).
     """
 
     kind: str = ""
@@ -96,6 +102,7 @@ class Attempt:
     note: str = ""
     refusal: tuple[str, str] | None = None
     is_written: bool = False
+    buckets: list[Any] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
     def of_identity(self, identity: Identity) -> None:
@@ -186,11 +193,12 @@ def sentence(e: ApiError) -> str:
 class AttemptLog:
     """Takes attempts from the requests' threads and writes the ones that are not written yet.
 
-    on_news: called when there is something to write or to show.
+    on_news: called when there is something to write or to show. company: the processes that have such a log each.
     """
 
     def __init__(self, on_news: Callable[[], None] = lambda: None) -> None:
         self.on_news = on_news
+        self.company = Company()
         self.dropped = 0
         self._waiting: deque[dict[str, Any]] = deque()
         self._lock = threading.Lock()
@@ -207,6 +215,7 @@ class AttemptLog:
                     self._waiting.append(row)
                 else:
                     self.dropped += 1
+                self.company.put(Company.WAITING, len(self._waiting))
         self.on_news()
 
     @property
@@ -221,6 +230,15 @@ class AttemptLog:
                 with store.write():
                     _insert(batch)
             self._report_dropped()
+            with self._lock:
+                self.company.put(Company.WAITING, len(self._waiting))
+
+    def gather(self) -> None:
+        """Write what waits, here and in the other processes."""
+        self.flush()
+        if any(self.company.others(Company.WAITING)):
+            self.company.ring(FLUSH)
+            self.company.wait_for(lambda: not any(self.company.others(Company.WAITING)), GATHER_SECONDS)
 
     def _take(self) -> list[dict[str, Any]]:
         with self._lock:
@@ -275,4 +293,4 @@ def back(rows: int) -> int:
 
 def fresh(ctx: Any) -> None:
     """The scope of GET /attempts: all of them, also those that were not written yet."""
-    ctx.ctrl.attempts.flush()
+    ctx.ctrl.attempts.gather()

@@ -56,7 +56,7 @@ def protect() -> None:
     """Have the database refuse every change of the log."""
     with store.write():
         for statement in _TRIGGERS:
-            store.database.execute_sql(statement)
+            store.define(statement)
 
 
 # --- a row of the log

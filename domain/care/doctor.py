@@ -241,7 +241,7 @@ def _kept_integrity(file: Path) -> str:
     with _integrity_lock:
         at, found = _integrity.get(str(file), (float("-inf"), ""))
         if time.monotonic() - at > _INTEGRITY_SECONDS:
-            found = store.examine(file)[1]
+            found = store.check_integrity() if store.is_shared else store.examine(file)[1]
             _integrity[str(file)] = (time.monotonic(), found)
         return found
 
@@ -269,14 +269,15 @@ def checks(ctx: Context) -> Result:
 
 def run_offline(settings: Settings, known_schema: int) -> list[Check]:
     """All checks of a data folder. Raises store.StoreError when there is no controller in it."""
-    file = settings.data / "zitilite.db"
-    if not file.exists():
-        raise store.StoreError(f"{settings.data} holds no controller: name its folder with --data")
-    schema, integrity = store.examine(file)
-    if integrity != "ok" and schema == 0:
-        return [Check("database", "Database integrity", "fail", integrity, "restore a backup")]
+    file, integrity = settings.data / "zitilite.db", "ok"
+    if not settings.database:
+        if not file.exists():
+            raise store.StoreError(f"{settings.data} holds no controller: name its folder with --data")
+        schema, integrity = store.examine(file)
+        if integrity != "ok" and schema == 0:
+            return [Check("database", "Database integrity", "fail", integrity, "restore a backup")]
     try:
-        schema = store.attach(file)
+        schema = store.attach(settings.place)
         if schema == known_schema:
             certificates.catch_up()
         return _examine(_Look(settings, schema, known_schema, lambda: integrity, _stored_cert(settings)))

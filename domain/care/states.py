@@ -56,7 +56,7 @@ def router_state(ctx: Context) -> Any:
     """The same for routers."""
     now = now_ms()
     enrolled = Router.is_verified | Router.fingerprint.is_null(is_null=False)
-    return _case(Router, now, _soon(ctx, now), Router.disabled, enrolled, pw.SQL("0"))
+    return _case(Router, now, _soon(ctx, now), Router.disabled, enrolled, pw.SQL("FALSE"))
 
 
 def _case(m: Any, now: int, soon: int, disabled: Any, enrolled: Any, vouched: Any) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import store
 from domain.care import addresses, backups, certificates, crls, rollover
 from domain.context import Controller
 
@@ -19,10 +20,14 @@ LONGEST_SECONDS = 3600.0
 
 @dataclass
 class Job:
-    """Something to do again and again; after a failure less often, so that the log stays readable."""
+    """Something to do again and again; after a failure less often, so that the log stays readable.
+
+    once: by one process only, where several share a database.
+    """
 
     complaint: str
     work: Callable[[Controller], None]
+    once: bool = False
     pause: float = 0
     not_before: float = 0
 
@@ -31,7 +36,8 @@ class Job:
         if time.monotonic() < self.not_before:
             return
         try:
-            self.work(ctrl)
+            if not self.once or store.leads("watch"):
+                self.work(ctrl)
         except Exception as e:  # noqa: BLE001 - the others must be done all the same
             self.pause = min(max(2 * self.pause, SECONDS), LONGEST_SECONDS)
             self.not_before = time.monotonic() + self.pause
@@ -49,11 +55,11 @@ def jobs() -> list[Job]:
     return [
         # Also what a command on the data folder changed meanwhile.
         Job("the server certificate could not be renewed", addresses.use),
-        Job("a CA could not be rolled over", rollover.roll_if_due),
+        Job("a CA could not be rolled over", rollover.roll_if_due, once=True),
         Job("the addresses could not be checked", addresses.look_at_all),
-        Job("the revocation lists could not be fetched", crls.fetch_due),
+        Job("the revocation lists could not be fetched", crls.fetch_due, once=True),
         Job("the certificates could not be listed", _index),
-        Job("the scheduled backup could not be made", backups.make_if_due),
+        Job("the scheduled backup could not be made", backups.make_if_due, once=True),
     ]
 
 

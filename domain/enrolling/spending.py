@@ -192,7 +192,8 @@ def add_certificate(
         ca=ca,
     )
     try:
-        return cast("Authenticator", insert(a))
+        with store.attempt():
+            return cast("Authenticator", insert(a))
     except store.IntegrityError:
         raise cert_in_use(cert) from None
 

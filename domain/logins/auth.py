@@ -30,6 +30,7 @@ from wire.resource import (
     Field,
     Param,
     Result,
+    always,
     links,
     nested,
     now_ms,
@@ -429,7 +430,27 @@ BOTH = (MANAGEMENT, CLIENT)
 METHOD = Param("method", required=True, choices=("password", "cert", "ext-jwt"))
 
 ACTIONS = (
-    Action("POST", "/authenticate", authenticate, "public", BOTH, LOGIN, (METHOD,), summary="Log in", attempt="login"),
-    Action("GET", "/current-api-session", current_api_session, "partial", BOTH, summary="The caller's session"),
+    Action(
+        "POST",
+        "/authenticate",
+        authenticate,
+        "public",
+        BOTH,
+        LOGIN,
+        (METHOD,),
+        summary="Log in",
+        attempt="login",
+        # A password is hashed, and for a token keys may have to be fetched.
+        quick=lambda query: query == "method=cert",
+    ),
+    Action(
+        "GET",
+        "/current-api-session",
+        current_api_session,
+        "partial",
+        BOTH,
+        summary="The caller's session",
+        quick=always,
+    ),
     Action("DELETE", "/current-api-session", logout, "partial", BOTH, write=True, summary="Log out"),
 )

@@ -75,24 +75,21 @@ def why_disabled(identity: Identity) -> str:
 
 
 def hash_password(ctx: Context, password: str) -> str:
-    """A salted scrypt hash.
-
-    At most two are computed at once, so that logins cannot starve enrollment, and always in the same two
-    threads: each thread that ever hashed keeps the 16 MiB that it took.
-    """
-    return ctx.ctrl.hashing.submit(generate_password_hash, password, method=HASH_METHOD).result()
+    """A salted scrypt hash. Raises RATE_LIMITED when too many are being computed."""
+    return str(ctx.ctrl.hashing.run(generate_password_hash, password, method=HASH_METHOD))
 
 
 def password_matches(ctx: Context, hashed: str | None, password: str) -> bool:
     """Compare in constant time; None stands for an unknown user and takes as long."""
-    matches = ctx.ctrl.hashing.submit(check_password_hash, hashed or _NOBODY, password).result()
-    return matches and hashed is not None
+    matches = ctx.ctrl.hashing.run(check_password_hash, hashed or _NOBODY, password)
+    return bool(matches) and hashed is not None
 
 
 def by_password(ctx: Context, username: str | None, password: str | None) -> Login:
-    """Check user name and password. Raises INVALID_AUTH; counts failures where the policy says so."""
+    """Check user name and password. Raises INVALID_AUTH, RATE_LIMITED; counts failures where the policy says so."""
     if not username or not password:
         raise ApiError("COULD_NOT_VALIDATE", "username and password fields are required")
+    ctx.ctrl.doors.before_guess(ctx.attempt, username)
     a = _complete(_BY_USER_NAME.first(username))
     matches = password_matches(ctx, a.updb_password if a else None, password)
     if a is None:
@@ -108,6 +105,7 @@ def by_password(ctx: Context, username: str | None, password: str | None) -> Log
     if not matches:
         _count_failure(identity, rules)
         raise refused(f"wrong password for '{identity.name}'")
+    ctx.ctrl.doors.after_success(ctx.attempt, username)
     return Login(identity, "password", a.id)
 
 

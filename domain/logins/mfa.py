@@ -94,7 +94,9 @@ def _count_attempt(row: Mfa) -> None:
             raise ApiError("NOT_FOUND", log="the second factor was removed meanwhile")
         in_window = fresh.failing_since is not None and fresh.failing_since > now - WINDOW_MS
         if in_window and fresh.failures >= MAX_FAILURES:
-            raise ApiError("RATE_LIMITED", log=f"{MAX_FAILURES} wrong codes in five minutes: wait until they are over")
+            left = max(1, -(-(fresh.failing_since + WINDOW_MS - now) // 1000))
+            why = f"{MAX_FAILURES} wrong codes in five minutes: wait until they are over"
+            raise ApiError("RATE_LIMITED", headers={"Retry-After": str(left)}, log=why)
         changes = {"failures": Mfa.failures + 1} if in_window else {"failures": 1, "failing_since": now}
         Mfa.update(changes).where(Mfa.id == row.id).execute()
 
