@@ -159,6 +159,7 @@ class Identity(Entity):
                 False,
             ),
             # With the id behind them, as lists are sorted.
+            (("created_at", "id"), False),
             (("last_seen_at", "id"), False),
             (("token_expires_at", "id"), False),
             (("cert_expires_at", "id"), False),
@@ -231,7 +232,7 @@ class Authenticator(Watched, Entity):
     unverified_cert_fingerprint = pw.TextField(null=True)
 
     class Meta:
-        indexes = ((("identity", "method"), True),)
+        indexes = ((("identity", "method"), True), (("created_at", "id"), False), (("updated_at",), False))
 
 
 class Router(Entity):
@@ -294,7 +295,7 @@ class Enrollment(Watched, Entity):
     username = pw.TextField(null=True)
 
     class Meta:
-        indexes = ((("identity", "method"), True),)
+        indexes = ((("identity", "method"), True), (("created_at", "id"), False))
 
 
 class ApiSession(Entity):
@@ -316,6 +317,9 @@ class ApiSession(Entity):
     totp_pending = pw.BooleanField(default=False)
     signer_pending = pw.TextField(null=True)
     oidc_client = pw.TextField(null=True)
+
+    class Meta:
+        indexes = ((("created_at", "id"), False), (("last_activity_at", "id"), False))
 
 
 class SessionCertificate(Entity):
@@ -798,6 +802,9 @@ class Attempt(Base):
     duration_us = pw.IntegerField()
     request_id = pw.TextField()
 
+    class Meta:
+        indexes = ((("created_at", "id"), False), (("identity",), False), (("router",), False), (("ca",), False))
+
 
 class SpentToken(Base):
     """What became of an enrollment token, known by its hash.
@@ -853,6 +860,9 @@ class Audit(Base):
     before = JsonField(null=True)
     after = JsonField(null=True)
     request_id = pw.TextField()
+
+    class Meta:
+        indexes = ((("created_at", "id"), False), (("entity_id",), False))
 
 
 TABLES: tuple[type[Base], ...] = (
