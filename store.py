@@ -38,6 +38,7 @@ OperationalError = peewee.OperationalError
 database: Any = peewee.SqliteDatabase(None, field_types={"BOOL": "BOOLEAN"})
 is_shared = False
 _followers: list[Callable[[Any], None]] = []
+_late: set[Callable[[], None]] = set()  # of the one write transaction of this process
 _write_lock = threading.RLock()
 
 PRAGMAS: dict[str, Any] = {
@@ -172,8 +173,13 @@ def write() -> Iterator[None]:
             else:
                 yield
             return
-        with database.atomic("IMMEDIATE"):
-            yield
+        try:
+            with database.atomic("IMMEDIATE"):
+                yield
+                while _late:
+                    _late.pop()()
+        finally:
+            _late.clear()
 
 
 @contextmanager
@@ -181,6 +187,18 @@ def savepoint() -> Iterator[None]:
     """A part of a write transaction that an exception undoes by itself."""
     with database.savepoint():
         yield
+
+
+def at_the_end(work: Callable[[], None]) -> None:
+    """Have something done once before the write transaction ends, however often it is asked for; else at once.
+
+    A row that is written again and again in one transaction gets slower each time in PostgreSQL, which keeps
+    every version of it until then.
+    """
+    if database.in_transaction():
+        _late.add(work)
+    else:
+        work()
 
 
 def attempt() -> AbstractContextManager[Any]:
