@@ -5,31 +5,31 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
-
 import config
 import pki
 import store
 import tls
 import tokens
+import workers
 from api import (
     bulk,
-    compression,
     console,
-    engine,
     exports,
     fabric_table,
+    front,
     health,
     log_exports,
     metrics,
@@ -39,6 +39,7 @@ from api import (
 )
 from api.entities import ENTITIES, TABLE
 from cli import main as cli
+from company import Company
 from domain import (
     authenticators,
     cas,
@@ -55,6 +56,7 @@ from domain import (
 from domain.care import (
     addresses,
     archive,
+    attempts,
     audit,
     backups,
     ca_people,
@@ -135,7 +137,7 @@ def operations() -> list[Action]:
     return actions + openapi.actions(actions)
 
 
-def create_app(ctrl: Controller) -> Flask:
+def create_app(ctrl: Controller) -> front.Front:
     """The WSGI application: every operation, health and the console."""
     ctrl.authority.days = chosen.days(ctrl.settings)
     ctrl.news = events.Newsroom(ctrl)
@@ -143,15 +145,12 @@ def create_app(ctrl: Controller) -> Flask:
     s = ctrl.settings
     allowed = s.audit_webhook_private_addresses == "on"
     ctrl.webhook = webhook.Webhook(s.audit_webhook, s.audit_webhook_secret, private_addresses=allowed)
+    ctrl.webhook.company = ctrl.company
     ctrl.webhook.show = log_exports.shown(own_table.TABLE["audit"])
-    app = Flask("zitilite", static_folder=None)
-    engine.install(app, ctrl, operations())
+    app = front.Front(ctrl, operations())
     health.install(app)
     metrics.install(app, ctrl)
-    compression.install(app)
     console.install(app, Path(__file__).parent / "static")
-    engine.access_log(app)
-    app.wsgi_app = engine.PathNormal(app.wsgi_app, oidc=ctrl.settings.oidc == "on")  # type: ignore[method-assign]
     return app
 
 
@@ -174,6 +173,7 @@ def open_authority(settings: config.Settings, folder: Path, names: Sequence[str]
         router_days=settings.router_certificate_days,
         signing=_own_chain(settings, "signing_cert", "signing_key"),
         server=_own_chain(settings, "server_cert", "server_cert_key"),
+        passphrase=settings.passphrase_of_keys(),
     )
     return pki.Authority.open(folder, options, clock=now)
 
@@ -196,6 +196,8 @@ def open_store(settings: config.Settings) -> None:
 def run(settings: config.Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     folder: Path = settings.data
+    workers.keep_memory_small()
+    count = settings.workers or min(4, os.cpu_count() or 1)
     backups.check_settings(settings)
     if archive.unfinished(folder):
         raise archive.BackupError(f"a restore into {folder} was cut off: run `zitilite restore` again")
@@ -209,10 +211,15 @@ def run(settings: config.Settings) -> int:
             code = first_run.offer() if first and not settings.admin_password else ""
             if not first:
                 setup.require_keys(settings)
-            ctrl, server = _listen(settings, folder)
-        stopping = _stop_on_signals(server)
-        _announce(settings, ctrl, folder, password, code)
-        _serve(ctrl, server, stopping)
+            ctrl, sock = _listen(settings, folder, count)
+        app = create_app(ctrl)
+        announce = partial(_announce, settings, ctrl, folder, password, code)
+        if count == 1:
+            _serve(ctrl, app, sock, ready=announce)
+        else:
+            ctrl.metrics.share(folder / "metrics", ctrl.company.pids)
+            store.database.close()
+            workers.Pool(count, lambda number: _serve(ctrl, app, sock, number)).run(announce)
     finally:
         store.close()
         lock.release()
@@ -245,8 +252,8 @@ def init(settings: config.Settings) -> int:
     return 0
 
 
-def make_controller(settings: config.Settings, authority: pki.Authority) -> Controller:
-    """The services that requests work with."""
+def make_controller(settings: config.Settings, authority: pki.Authority, count: int = 1) -> Controller:
+    """The services that requests work with. count: how many processes will serve."""
     return Controller(
         settings=settings,
         authority=authority,
@@ -255,11 +262,12 @@ def make_controller(settings: config.Settings, authority: pki.Authority) -> Cont
         signer=tokens.Signer(authority.signing_key),
         jwks=KeyStore(private_addresses=settings.jwks_private_addresses == "on"),
         network_id=setup.network_id(),
+        company=Company(count),
     )
 
 
 @contextmanager
-def local(settings: config.Settings) -> Iterator[Flask]:
+def local(settings: config.Settings) -> Iterator[front.Front]:
     """The application on a data folder, without a port, whether a controller runs on it or not.
 
     Raises SetupError where there is no controller.
@@ -280,17 +288,27 @@ def local(settings: config.Settings) -> Iterator[Flask]:
         store.close()
 
 
-def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.TlsServer]:
-    asked = settings.listen
+def _listen(settings: config.Settings, folder: Path, count: int) -> tuple[Controller, socket.socket]:
+    """Take the port, and make everything that serving needs but the server and its threads."""
     authority = open_authority(settings, folder / "pki", addresses.take_setting(settings))
     if settings.database:
         setup.require_known(authority)
-    ctrl = make_controller(settings, authority)
+    ctrl = make_controller(settings, authority, count)
+    sock = tls.listen(settings.listen.host, settings.listen.port)
+    certificates.note_own(authority)
+    certificates.measure(ctrl)
+    addresses.listening(ctrl, sock.getsockname()[1])
+    return ctrl, sock
+
+
+def _server(ctrl: Controller, app: front.Front, sock: socket.socket) -> tls.TlsServer:
+    settings = ctrl.settings
     server = tls.create_server(
-        create_app(ctrl),
-        host=asked.host,
-        port=asked.port,
-        material=authority.tls_material(),
+        app,
+        host=settings.listen.host,
+        port=settings.listen.port,
+        sock=sock,
+        material=ctrl.authority.tls_material(),
         limits=tls.Limits(
             body_bytes=settings.body_limit,
             large_bytes=settings.bulk_limit,
@@ -299,12 +317,10 @@ def _listen(settings: config.Settings, folder: Path) -> tuple[Controller, tls.Tl
         ),
         ident=f"zitilite/{VERSION}",
         error_headers=[("ziti-instance-id", ctrl.instance_id)],
+        is_quick=app.is_quick,
     )
     ctrl.swap_certificate = server.swap_certificate
-    certificates.note_own(authority)
-    certificates.measure(ctrl)
-    addresses.listening(ctrl, server.port)
-    return ctrl, server
+    return server
 
 
 def _announce(settings: config.Settings, ctrl: Controller, folder: Path, password: str, code: str) -> None:
@@ -334,7 +350,26 @@ def _stop_on_signals(server: tls.TlsServer) -> threading.Event:
     return stopping
 
 
-def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -> None:
+def _serve(
+    ctrl: Controller, app: front.Front, sock: socket.socket, number: int = 0, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGTERM or SIGINT, alone or as one of several processes. ready: called once signals are heeded."""
+    server = _server(ctrl, app, sock)
+    stopping = _stop_on_signals(server)
+    ready()
+    company = ctrl.company
+    if company.count > 1:
+        store.share(number)
+    company.join(
+        number,
+        partial(_take_up, ctrl),
+        {
+            attempts.FLUSH: ctrl.attempts.flush,
+            events.NEWS: ctrl.news.hear,
+            webhook.NEWS: ctrl.webhook.hear,
+            webhook.HURRY: ctrl.webhook.hear_hurry,
+        },
+    )
     watcher = watch.start(ctrl, stopping)
     ctrl.news.start()
     ctrl.webhook.start()
@@ -344,6 +379,13 @@ def _serve(ctrl: Controller, server: tls.TlsServer, stopping: threading.Event) -
     ctrl.webhook.stop()
     ctrl.news.stop()
     watcher.join(timeout=1)
+    store.close()
+
+
+def _take_up(ctrl: Controller) -> None:
+    """Bring what this process keeps in memory to what another one wrote."""
+    addresses.use(ctrl)
+    ctrl.wake.set()
 
 
 # --- logging

@@ -244,8 +244,6 @@ class Postgres(peewee.PostgresqlDatabase):
     def __init__(self, url: str) -> None:
         self.shown, self._url = shown(url), url
         given = parameters(url)
-        # Counts the write transactions of this process.
-        self.turn = 0
         super().__init__(given.pop("dbname", ""), **given)
         # A child process that is forked off makes connections of its own; psycopg leaves the parent's alone there.
         os.register_at_fork(after_in_child=self._state.reset)
@@ -271,7 +269,6 @@ class Postgres(peewee.PostgresqlDatabase):
         }
         statement = words.get(isolation_level or "", "BEGIN")
         self._drop_lost()
-        self.turn += isolation_level == "IMMEDIATE"
         try:
             self.define(statement)
         except peewee.OperationalError:

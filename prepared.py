@@ -58,7 +58,7 @@ class Prepared:
         """Run it; gives the cursor (for its row count)."""
         sql, places = self._compiled or self._compile()
         bound = [values[p.index] if isinstance(p, Slot) else p for p in places]
-        return store.database.execute_sql(sql, bound)
+        return store.execute(sql, bound)
 
     def all(self, *values: Any) -> list[Any]:
         """All rows."""
@@ -119,7 +119,7 @@ def insert(row: Any) -> Any:
     """
     model: Any = type(row)
     fields = model._meta.sorted_fields  # noqa: SLF001 - peewee's own registry
-    store.database.execute_sql(_insertion(model), [f.db_value(row.__data__.get(f.name)) for f in fields])
+    store.execute(_insertion(model), [f.db_value(row.__data__.get(f.name)) for f in fields])
     row._dirty.clear()  # noqa: SLF001 - as peewee's own save does
     return row
 
@@ -130,7 +130,7 @@ def insert_values(model: Any, values: dict[str, Any]) -> None:
     Only text, numbers and JSON: for tables that every request may add to. Needs a write transaction.
     """
     bound = [values.get(n) if to_json is None else to_json(values.get(n)) for n, to_json in _columns(model)]
-    store.database.execute_sql(_insertion(model), bound)
+    store.execute(_insertion(model), bound)
 
 
 @functools.cache

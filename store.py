@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import mmap
 import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,18 @@ OperationalError = peewee.OperationalError
 # The type's name makes no difference to SQLite, but the schema of PostgreSQL is made from the same statements.
 database: Any = peewee.SqliteDatabase(None, field_types={"BOOL": "BOOLEAN"})
 is_shared = False
+# Whether other processes write to the database as well, and whether this is the first of those on a file.
+has_company, is_first = False, True
 _followers: list[Callable[[Any], None]] = []
 _late: set[Callable[[], None]] = set()  # of the one write transaction of this process
 _write_lock = threading.RLock()
 
+# While a long transaction is under way (in any process), and how long the last ones took to become durable.
+_long = mmap.mmap(-1, 1)
+_commit = {"seconds": 0.0}
+SLOW_COMMIT_SECONDS = 0.003
+
+STATEMENTS = 512  # compiled ones that each thread's connection keeps
 PRAGMAS: dict[str, Any] = {
     "busy_timeout": 10_000,  # first: the others may have to wait for another process
     "journal_mode": "wal",
@@ -102,8 +112,9 @@ def open_database(file: Path | str, migrations: Sequence[Sequence[str]]) -> int:
     if isinstance(file, str):
         return _on_server(file, lambda opened: opened.open(migrations))
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    _turn.of(file)
     try:
-        database.init(str(file), pragmas=PRAGMAS, check_same_thread=False)
+        database.init(str(file), pragmas=PRAGMAS, check_same_thread=False, cached_statements=STATEMENTS)
         database.connect(reuse_if_open=True)
         return _migrate(migrations)
     except (peewee.DatabaseError, sqlite3.DatabaseError) as e:
@@ -112,7 +123,7 @@ def open_database(file: Path | str, migrations: Sequence[Sequence[str]]) -> int:
 
 def _on_server(url: str, work: Callable[[Any], int]) -> int:
     """Take a PostgreSQL database in place of the file, and do the first thing with it."""
-    global database, is_shared  # a process has one
+    global database, is_shared, has_company  # a process has one
     import postgres  # noqa: PLC0415 - the file needs nothing of it
 
     try:
@@ -122,7 +133,7 @@ def _on_server(url: str, work: Callable[[Any], int]) -> int:
         raise StoreError(str(e)) from None
     except peewee.PeeweeException as e:
         raise StoreError(f"{postgres.shown(url)} cannot be used as the database: {e}".strip()) from None
-    database, is_shared = opened, True
+    database, is_shared, has_company = opened, True, True
     for use in _followers:
         use(opened)
     return found
@@ -137,6 +148,7 @@ def attach(file: Path | str) -> int:
         return _on_server(file, lambda opened: opened.require_usable() or opened.version())
     if not file.exists():
         raise StoreError(f"{file.parent} holds no controller: name its folder with --data")
+    _turn.of(file)
     try:
         database.init(str(file), pragmas=PRAGMAS, check_same_thread=False)
         database.connect(reuse_if_open=True)
@@ -161,6 +173,41 @@ def _migrate(migrations: Sequence[Sequence[str]]) -> int:
     return version
 
 
+class _Turn:
+    """A lock between the processes that write to one file: who waits for it wakes at once, and in order.
+
+    SQLite's own would be asked again and again, with pauses.
+    """
+
+    def __init__(self) -> None:
+        self._path, self._file = "", -1
+        os.register_at_fork(after_in_child=self._forget)
+
+    def of(self, database_file: Path) -> None:
+        """Use the lock of a database."""
+        self._forget()
+        self._path = f"{database_file}-turn"
+
+    def _forget(self) -> None:
+        # A lock belongs to the opened file: one that was inherited would be the parent's.
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+    def __enter__(self) -> None:
+        if self._file < 0 and self._path:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if self._file >= 0:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file >= 0:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+_turn = _Turn()
+
+
 @contextmanager
 def write() -> Iterator[None]:
     """A write transaction. Nested calls join the outer one; any exception rolls all of it back."""
@@ -173,13 +220,53 @@ def write() -> Iterator[None]:
             else:
                 yield
             return
-        try:
-            with database.atomic("IMMEDIATE"):
-                yield
-                while _late:
-                    _late.pop()()
-        finally:
-            _late.clear()
+        with _turn:
+            try:
+                with database.atomic("IMMEDIATE"):
+                    yield
+                    while _late:
+                        _late.pop()()
+                    done = time.perf_counter()
+            finally:
+                _late.clear()
+            _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
+
+
+@contextmanager
+def write_much() -> Iterator[None]:
+    """A write transaction that takes its time; small ones wait for it in threads of their own meanwhile."""
+    _long[0] = 1
+    try:
+        with write():
+            # Another one that was under way has taken it back.
+            _long[0] = 1
+            yield
+    finally:
+        _long[0] = 0
+
+
+def is_quick() -> bool:
+    """Whether a small transaction is over in a moment: no long one is under way, and the disk is no slow one."""
+    return not is_shared and not _long[0] and _commit["seconds"] < SLOW_COMMIT_SECONDS
+
+
+def share(number: int) -> None:
+    """Write to the database beside other processes of the same controller; after the fork. number: 0 for the first."""
+    global has_company, is_first
+    has_company, is_first = True, number == 0
+
+
+def execute(sql: str, values: Sequence[Any] = ()) -> Any:
+    """Run a statement on this thread's connection, without what peewee does besides; gives the cursor.
+
+    Raises peewee's errors.
+    """
+    if is_shared:
+        return database.execute_sql(sql, values)
+    try:
+        return database.connection().execute(sql, values)
+    except sqlite3.Error as e:
+        raise getattr(peewee, type(e).__name__, peewee.DatabaseError)(*e.args) from e
 
 
 @contextmanager
@@ -211,7 +298,7 @@ def leads(task: str) -> bool:
 
     Asked again each time: when the one that did it ends, another takes it over.
     """
-    return not is_shared or bool(database.leads(task))
+    return bool(database.leads(task)) if is_shared else is_first
 
 
 def define(statement: str) -> None:
@@ -300,5 +387,7 @@ def close() -> None:
     if is_shared:
         database.close()
     elif not database.is_closed():
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        # On a full or broken disk what is in the log stays there.
+        with suppress(peewee.DatabaseError):
+            database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()

@@ -20,7 +20,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +44,16 @@ HOLD = "zitilite.hold"
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = Sequence[tuple[str, str]]
+IsQuick = Callable[[str, str, str, Mapping[str, str]], bool]
 
 _RECORD = 16384  # largest plaintext of a TLS record, RFC 8446 5.1
 _RECORDS_PER_TURN = 8
 _CHUNK_LINE = 4096
 _STREAM_BYTES = 256 * 1024  # what may wait for the client of a stream
+_OWN_FILES = 2  # the listener and the trigger
+_GRACE_SECONDS = 1.0  # that a connection may be still before it makes room for another
+_BACKLOG = 1024
+_QUEUED_BYTES = 256 * 1024  # of answers that a client has not read yet; then its next request has to wait
 _SPARE_FILES = 256  # for the database, logs and the like
 _TOO_LARGE = {
     "code": "REQUEST_ENTITY_TOO_LARGE",
@@ -333,6 +338,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                 return
             self.last_activity = time.time()
             self.received(data)
+            self.server.answer_ready()
             # Bytes that are already decrypted would never wake the loop again.
             if not self.connected or (self.requests and not self.pending()):
                 return
@@ -467,6 +473,14 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         is_waiting = bool(self.total_outbufs_len) or not (self.requests or self.stream)
         return is_waiting and bool(now - self.last_activity > limits.idle_seconds)
 
+    def waits_since(self, now: float) -> float | None:
+        """Since when, on the monotonic clock, nothing but the client can bring this connection on; None otherwise."""
+        if self.requests or self.total_outbufs_len or self.stream is not None:
+            return None
+        if self.handshaking or self.lingering or self.request is not None:
+            return self.since
+        return now - (time.time() - self.last_activity)
+
     def is_busy(self) -> bool:
         """Whether a request is being received or answered."""
         if self.handshaking or self.lingering:
@@ -498,12 +512,15 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         context: SSL.Context,
         limits: Limits,
         error_headers: Headers,
+        is_quick: IsQuick | None = None,
     ) -> None:
+        self._is_quick = is_quick
+        self._ready: list[_Channel] = []
+        self._loop: int | None = None
         self.context, self.limits, self.error_headers = context, limits, tuple(error_headers)
         self._stopping = self._running = self._closed = False
         self._trigger_lock = threading.RLock()
         dispatcher = Dispatcher(limits.threads)
-        dispatcher.set_thread_count(limits.threads)
         info = (sock.family, sock.type, sock.proto, sock.getsockname())
         super().__init__(
             app,
@@ -523,6 +540,8 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until `stop` is called."""
         self._running = True
+        self._loop = threading.get_ident()
+        self.task_dispatcher.set_thread_count(self.limits.threads)
         try:
             while not self._stopping:
                 self._turn()
@@ -538,7 +557,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         """
         self._stopping = True
         if self._running:
-            self.pull_trigger()
+            self._wake()
         else:
             self.close()
 
@@ -577,11 +596,51 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         self.task_dispatcher.shutdown(timeout=0.5)
 
     def pull_trigger(self) -> None:
-        """Wake the I/O loop."""
+        """Wake the I/O loop; it is awake while it works itself."""
+        if threading.get_ident() != self._loop:
+            self._wake()
+
+    def _wake(self) -> None:
         # A thread that finishes late must not write into a descriptor that is somebody else's now.
         with self._trigger_lock:
             if not self._closed:
                 super().pull_trigger()
+
+    def readable(self) -> bool:
+        """Whether connections are taken; looks after those that there are on the way."""
+        if len(self.active_channels) >= self.adj.connection_limit - _OWN_FILES:
+            self._make_room()
+        return bool(super().readable())
+
+    def _make_room(self) -> None:
+        """Close some of the connections that wait the longest for their client; new ones are worth more."""
+        now = time.monotonic()
+        waiting = [(c.waits_since(now), c) for c in self.active_channels.values()]
+        old = sorted(((since, id(c), c) for since, c in waiting if since is not None and now - since > _GRACE_SECONDS))
+        for _, _, channel in old[: max(1, self.adj.connection_limit // 64)]:
+            channel.handle_close()
+
+    def add_task(self, channel: _Channel) -> None:
+        """Take a channel whose first request is complete: for a thread, or for the loop when it is quick."""
+        if self._is_quick is not None and threading.get_ident() == self._loop and self._is_for_loop(channel):
+            self._ready.append(channel)
+        else:
+            self.task_dispatcher.add_task(channel)
+
+    def _is_for_loop(self, channel: _Channel) -> bool:
+        request = channel.requests[0]
+        if request.error or channel.total_outbufs_len > _QUEUED_BYTES:
+            return False
+        return bool(self._is_quick and self._is_quick(request.command, request.path, request.query, request.headers))
+
+    def answer_ready(self) -> None:
+        """Answer what the loop answers itself; a request that follows on the same connection comes in turn."""
+        while self._ready:
+            channel = self._ready.pop()
+            try:
+                channel.service()
+            except Exception:  # as a thread's would, it must not end the loop
+                log.exception("a request could not be answered")
 
     def maintenance(self, now: float) -> None:
         """Close connections that have passed a deadline; now: wall clock."""
@@ -607,11 +666,12 @@ def _address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int
     return (socket.AF_INET if version == 4 else socket.AF_INET6), (name, port)
 
 
-def _listen(host: str, port: int, backlog: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Take the address; clients may connect, and wait until a server runs. Raises as `create_server` does."""
     family, address = _address(host, port)
     both = family == socket.AF_INET6 and address[0] in ("", "::") and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server(address, family=family, backlog=backlog, dualstack_ipv6=both)
+        return socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             text = f"{host} port {port} is in use by another program"
@@ -642,12 +702,16 @@ def create_server(
     limits: Limits | None = None,
     ident: str = "",
     error_headers: Headers = (),
+    sock: socket.socket | None = None,
+    is_quick: IsQuick | None = None,
 ) -> TlsServer:
     """Listen with TLS and return the server, which serves once `run` is called.
 
     host: name or IP address, IPv6 with or without brackets, "" or "*" for all. port: 0 takes a free
     one. ident: value of the Server header, "" for none. error_headers: added to answers that are
-    made here (400, 413, 431, 501 and 500). Raises AddressInUse and other OSErrors with a text.
+    made here (400, 413, 431, 501 and 500). sock: what `listen` gave, where several processes share it.
+    is_quick: which requests, by method, path, query and headers (as WSGI names them, without HTTP_), the loop
+    answers itself instead of giving them to a thread. Raises AddressInUse and other OSErrors with a text.
     """
     limits = limits or Limits()
     adjustments = Adjustments(
@@ -657,7 +721,7 @@ def create_server(
         asyncore_use_poll=True,
         cleanup_interval=1,
         # Waitress counts its listener and trigger, too.
-        connection_limit=_room_for(limits.connection_limit) + 2,
+        connection_limit=_room_for(limits.connection_limit) + _OWN_FILES,
         max_request_header_size=limits.header_bytes,
         # Waitress refuses what reaches the limit, we what exceeds it.
         max_request_body_size=limits.body_bytes + 1,
@@ -670,5 +734,12 @@ def create_server(
     adjustments.large_paths = limits.large_paths
     adjustments.large_body_size = max(limits.large_bytes, limits.body_bytes) + 1
     context = _context(material)
-    sock = _listen(host, port, adjustments.backlog)
-    return TlsServer(app, sock, adjustments=adjustments, context=context, limits=limits, error_headers=error_headers)
+    return TlsServer(
+        app,
+        sock or listen(host, port),
+        adjustments=adjustments,
+        context=context,
+        limits=limits,
+        error_headers=error_headers,
+        is_quick=is_quick,
+    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gzip
 
-from flask import Flask, Response, request
+from flask import Response
+from werkzeug.wrappers import Request
 
 from api.console import takes_gzip
 
@@ -18,25 +19,19 @@ LEAST = 1000  # bytes; below, the headers weigh more than what is saved
 TYPES = ("application/json", "text/", "application/jsonl")
 
 
-def install(app: Flask) -> None:
-    """Compress what is worth it."""
-    app.after_request(compress)
-
-
-def compress(response: Response) -> Response:
-    """The same answer, gzipped if the client takes that and it pays. One with an ETag stays: the tag is of its bytes.
+def compress(request: Request, response: Response) -> None:
+    """Gzip an answer if the client takes that and it pays. One with an ETag stays: the tag is of its bytes.
 
     Sizes are in bytes; nothing is raised.
     """
     if not (request.path.startswith(ROOT) or request.headers.get(HEADER)) or response.is_streamed:
-        return response
+        return
     if not (response.content_type or "").startswith(TYPES) or "Content-Encoding" in response.headers:
-        return response
+        return
     response.vary.add("Accept-Encoding")
     if response.status_code != 200 or "ETag" in response.headers or not takes_gzip(request):
-        return response
+        return
     body = response.get_data()
     if len(body) > LEAST:
         response.set_data(gzip.compress(body, 5, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
-    return response

@@ -10,91 +10,45 @@ import json
 import logging
 import re
 import secrets
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-from flask import Flask, Request, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
-from werkzeug.routing import Rule
+import orjson
+from flask import Response
+from werkzeug.wrappers import Request
 
 import store
 from api import schemas
-from domain.care import audit, idempotency, qr
+from domain.care import audit, idempotency, qr, trouble
 from domain.care.attempts import Attempt, sentence
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth, scopes
 from wire import accept
 from wire.errors import ApiError, field_error, one_line
-from wire.resource import CLIENT, JSON_TYPE, JWT_TYPE, MANAGEMENT, OWN, Action, Param, Result
+from wire.resource import JSON_TYPE, JWT_TYPE, Action, Param, Result
 
-log = logging.getLogger("zitilite.api")
+log = ERROR_LOG = logging.getLogger("zitilite.api")
 
 ERROR_META = {"apiEnrollmentVersion": API_VERSION, "apiVersion": API_VERSION}
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
-_ESCAPED = re.compile("[<>&]")
+_ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
+_ESCAPED = re.compile(b"[<>&]")
 # JSON keeps these three only inside strings, so escaping the finished text is safe.
-_NAMED = re.compile(r"\{(\w+)\}")
 # What an item's token may be asked for as, besides JSON.
 FORMS = (JWT_TYPE, "image/svg+xml", "image/png")
 SCALE = Param("scale", "int64")
-OIDC_ROOT = "/oidc/"
-ROOTS = ("/edge/", "/.well-known/", "/fabric/", "/zitilite/", "/static/", "/console/", "/health-checks", "/metrics")
-
-
-class ExactRule(Rule):
-    """A rule that answers HEAD with 405, as the API does, instead of treating it as GET."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.methods and "HEAD" not in (kwargs.get("methods") or ()):
-            self.methods.discard("HEAD")
 
 
 def json_bytes(value: Any) -> bytes:
     """Compact JSON with a final newline; `<`, `>` and `&` are written as escapes."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return (_ESCAPED.sub(lambda m: _ESCAPES[m[0]], text) + "\n").encode("utf-8", "replace")
-
-
-class PathNormal:
-    """WSGI middleware: what the API takes as the same path becomes the same path.
-
-    Doubled and trailing slashes go; `/edge/v1` and anything outside the known roots is client API,
-    with OIDC switched off everything below `/oidc`, too.
-    """
-
-    def __init__(self, app: Callable[..., Any], *, oidc: bool = True) -> None:
-        self.app = app
-        self.roots = (*ROOTS, OIDC_ROOT) if oidc else ROOTS
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer one request of WSGI."""
-        path = normal_path(environ.get("PATH_INFO", "/"), self.roots)
-        if path == CLIENT and environ.get("PATH_INFO") == "/" and _is_browser(environ):
-            path = "/console"
-        environ["PATH_INFO"] = path
-        return self.app(environ, start_response)
-
-
-def _is_browser(environ: dict[str, Any]) -> bool:
-    """Whether a page is wanted; every other client gets the version document at `/`."""
-    return environ.get("REQUEST_METHOD") == "GET" and "text/html" in environ.get("HTTP_ACCEPT", "")
-
-
-def normal_path(path: str, roots: tuple[str, ...] = ROOTS) -> str:
-    """The canonical form of a request path."""
-    path = re.sub(r"/{2,}", "/", path)
-    if len(path) > 1:
-        path = path.rstrip("/") or "/"
-    if path.startswith("/edge/v1/") or path == "/edge/v1":
-        return CLIENT + path[len("/edge/v1") :]
-    if path == "/edge" or (path + "/").startswith(roots):
-        return path
-    return CLIENT if path == "/" else CLIENT + path
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        # Half a surrogate pair, or an integer of more than 64 bits: it takes no part of what strangers may send.
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return _ESCAPED.sub(lambda m: _ESCAPES[m[0]], text)
 
 
 @dataclass(frozen=True)
@@ -105,13 +59,18 @@ class Operation:
     base: str
 
     @cached_property
+    def path(self) -> str:
+        """Its path with the variable parts unfilled."""
+        return (self.base + self.action.path) or "/"
+
+    @cached_property
     def is_change(self) -> bool:
         """Whether the audit log has it."""
         return audit.is_change(self.action, self.base)
 
     def __call__(self, ctrl: Controller, req: Request, **ids: str) -> Response:
         """Answer one request; `ids` are the variable parts of the path."""
-        ctx = make_context(ctrl, req, self.base, self.base + self.action.path)
+        ctx = make_context(ctrl, req, self.base, self.path)
         if self.action.attempt:
             ctx.attempt = attempt_of(ctx, self.action.attempt)
         try:
@@ -123,7 +82,10 @@ class Operation:
             ctx.attempt.refuse(e.code, _without_token(ctx, sentence(e)))
             e = ctrl.doors.settle(ctx.attempt) or e
             return error_response(ctx.request_id, e, ctx.headers.get("Accept", ""))
-        except Exception:
+        except Exception as problem:
+            if known := trouble.explain(problem):
+                ctx.attempt.refuse(known.code, sentence(known))
+                return error_response(ctx.request_id, known, ctx.headers.get("Accept", ""))
             ctx.attempt.refuse("UNHANDLED", f"an internal error; the server's log has it at request {ctx.request_id}")
             raise
         finally:
@@ -131,9 +93,11 @@ class Operation:
             if ctx.is_audited:
                 ctrl.news.ring()
                 ctrl.webhook.ring()
+        if ctx.concerns_all:
+            ctrl.company.agree()
         if ctx.scope == scopes.READ:
             result = _redacted(result)
-        return success_response(result)
+        return success_response(req, result)
 
     def _answer(self, ctx: Context, ids: dict[str, str]) -> Any:
         action = self.action
@@ -312,7 +276,7 @@ def _redacted(result: Any) -> Any:
     return scopes.without_secrets(result)
 
 
-def success_response(result: Any) -> Response:
+def success_response(req: Request, result: Any) -> Response:
     """Put a rule's value into the envelope."""
     r = result if isinstance(result, Result) else Result(result)
     if r.stream is not None:
@@ -321,7 +285,7 @@ def success_response(result: Any) -> Response:
         streamed.implicit_sequence_conversion = False
         return streamed
     if r.hold is not None:
-        return _held_response(r)
+        return _held_response(req, r)
     body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
     response = Response(body, status=_status(r.status))
     if body:
@@ -332,9 +296,9 @@ def success_response(result: Any) -> Response:
     return response
 
 
-def _held_response(r: Result) -> Response:
+def _held_response(req: Request, r: Result) -> Response:
     """The head of an answer that goes on after this request has been dealt with."""
-    request.environ["zitilite.hold"](r.hold)
+    req.environ["zitilite.hold"](r.hold)
     # An iterator, so that no length is announced.
     response = Response(iter((b"",)), status=r.status)
     response.headers["Content-Type"] = r.content_type
@@ -365,106 +329,3 @@ def error_response(request_id: str, e: ApiError, wanted: str = "") -> Response:
     response.headers["Content-Type"] = "text/plain; charset=utf-8" if as_text else JSON_TYPE
     response.headers.extend(e.headers)
     return response
-
-
-def flask_path(path: str) -> str:
-    """`/cas/{id}/jwt` -> `/cas/<id>/jwt`."""
-    return _NAMED.sub(lambda m: f"<{m[1]}>", path)
-
-
-def install(app: Flask, ctrl: Controller, actions: Iterable[Action]) -> None:
-    """Give the app a route for every action under each of its bases, and the error answers."""
-    app.url_rule_class = ExactRule
-    app.url_map.strict_slashes = False
-    for action in actions:
-        for base in action.bases:
-            _add_route(app, ctrl, Operation(action, base))
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
-    app.after_request(_after(ctrl))
-
-
-def _add_route(app: Flask, ctrl: Controller, operation: Operation) -> None:
-    action = operation.action
-
-    def view(**ids: str) -> Response:
-        return operation(ctrl, request, **ids)
-
-    path = (operation.base + flask_path(action.path)) or "/"
-    app.add_url_rule(
-        path,
-        endpoint=f"{action.method} {path}",
-        view_func=view,
-        methods=[action.method],
-        provide_automatic_options=False,
-    )
-
-
-def _http_error(e: HTTPException) -> Response:
-    request_id, wanted = new_request_id(), request.headers.get("Accept", "")
-    if request.method == "OPTIONS":
-        return _options()
-    if isinstance(e, MethodNotAllowed):
-        allowed = ",".join(sorted(e.valid_methods or ()))
-        cause = f"method {request.method} is not allowed, but [{allowed}] are"
-        return error_response(request_id, ApiError("METHOD_NOT_ALLOWED", cause, headers={"Allow": allowed}), wanted)
-    if isinstance(e, NotFound) and (request.path + "/").startswith(OIDC_ROOT):
-        return Response("404 page not found\n", 404, {"X-Content-Type-Options": "nosniff"}, "text/plain")
-    if isinstance(e, NotFound):
-        return error_response(request_id, ApiError("NOT_FOUND", f"path {request.path} was not found"), wanted)
-    return error_response(request_id, ApiError("BAD_REQUEST", e.description or e.name, status=e.code or 400), wanted)
-
-
-def _options() -> Response:
-    response = Response(b"", 200)
-    response.headers.pop("Content-Type", None)
-    return response
-
-
-def _unexpected(e: Exception) -> Response:
-    """Anything nobody foresaw: the traceback goes to the log, the caller gets the request id."""
-    request_id = new_request_id()
-    wanted = request.headers.get("Accept", "")
-    if store.is_shared and isinstance(e, store.OperationalError):
-        log.error("request %s %s %s: %s", request_id, request.method, request.path, e)
-        cause = "the connection to the database server was lost: try again in a moment"
-        return error_response(request_id, ApiError("DATABASE_UNAVAILABLE", cause, headers={"Retry-After": "1"}), wanted)
-    if store.is_shared and isinstance(e, store.DataError):
-        reason = "a text holds the character NUL, or a number is out of range: PostgreSQL does not keep that"
-        return error_response(request_id, ApiError("COULD_NOT_VALIDATE", reason), wanted)
-    log.error("request %s %s %s failed", request_id, request.method, request.path, exc_info=e)
-    error = ApiError("UNHANDLED", f"an internal error; the log has the details under request id {request_id}")
-    return error_response(request_id, error, wanted)
-
-
-def _after(ctrl: Controller) -> Callable[[Response], Response]:
-    def after(response: Response) -> Response:
-        response.headers["ziti-instance-id"] = ctrl.instance_id
-        origin = request.headers.get("Origin")
-        if origin and request.path.startswith((MANAGEMENT, CLIENT, "/fabric", OWN)):
-            response.headers["Access-Control-Allow-Origin"] = "*"
-            response.headers["Access-Control-Allow-Credentials"] = "true"
-            asked = request.headers.get("Access-Control-Request-Headers")
-            if request.method == "OPTIONS" and asked:
-                response.headers["Access-Control-Allow-Headers"] = ",".join(h.strip().title() for h in asked.split(","))
-        return response
-
-    return after
-
-
-def access_log(app: Flask) -> None:
-    """Log each request: method, path (without its query, which may hold a token), status, duration."""
-    access = logging.getLogger("zitilite.access")
-
-    def start() -> None:
-        request.environ["zitilite.start"] = time.perf_counter()
-
-    def end(response: Response) -> Response:
-        took = (time.perf_counter() - request.environ.get("zitilite.start", time.perf_counter())) * 1000
-        access.info(
-            "%s %s %d %.1f ms %s", request.method, request.path, response.status_code, took, request.remote_addr
-        )
-        return response
-
-    app.before_request(start)
-    app.after_request(end)

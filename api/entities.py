@@ -319,6 +319,7 @@ ENTITIES: tuple[Entity, ...] = (
         _IDENTITY_FIELDS,
         permission="identity",
         side="identity",
+        quick="gc",
         new_id=ids.short_id,
         links=auth.IDENTITY_LINKS,
         duplicate="duplicate value '{value}' in unique index on identities store",

@@ -144,6 +144,7 @@ def _put(ctx: Context, s: Setting, text: str | None) -> Any:
             Meta.replace(key=PREFIX + s.name, value=text).execute()
         after = _shown(value(ctx.ctrl.settings, s.name))
         audit.record(ctx, "update", "settings", s.name, before={"value": before}, after={"value": after})
+    ctx.concerns_all = True
     ctx.ctrl.wake.set()
     return _document(ctx.ctrl.settings, s)
 

@@ -11,6 +11,7 @@ from werkzeug.datastructures import Headers, MultiDict
 
 import pki
 import tokens
+from company import Company
 from config import Address, Settings
 from domain.care.attempts import Attempt, AttemptLog
 from domain.care.doors import Doors
@@ -36,7 +37,7 @@ class Controller:
     serves ours, cannot be reached from here, or was not tried yet. `seen` is what connecting to each address
     showed (domain/care/addresses.Seen). `swap_certificate` makes the TLS server use other material from the next
     handshake on; `wake` makes the watcher look at once. `doors` counts refused attempts, in memory that processes
-    forked later share.
+    forked later share; `company` are those processes.
     """
 
     settings: Settings
@@ -54,6 +55,7 @@ class Controller:
     seen: dict[str, Any] = field(default_factory=dict)
     swap_certificate: Callable[[pki.TlsMaterial], None] = lambda material: None
     wake: threading.Event = field(default_factory=threading.Event)
+    company: Company = field(default_factory=Company)
     attempts: AttemptLog = field(default_factory=AttemptLog)
     news: Any = None
     webhook: Any = None
@@ -63,6 +65,7 @@ class Controller:
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.controller_id)
         self.doors = Doors(self.settings)
+        self.attempts.company = self.company
 
     @property
     def url(self) -> str:
@@ -74,7 +77,8 @@ class Controller:
 class Context:
     """One request. `view` says what is being shown: list, detail or association.
 
-    `template` is the path with its variables' names; `is_audited` says that the audit log has what it did.
+    `template` is the path with its variables' names; `is_audited` says that the audit log has what it did,
+    `concerns_all` that what other processes keep in memory must follow it before it is answered.
     `attempt` is what the log of attempts will say about it, where it is one.
     `access` are the claims of the access token that the caller came with; None for `zt-session`.
     `is_local` marks a command on this machine that opened the data folder itself: no header can say so.
@@ -102,6 +106,7 @@ class Context:
     attempt: Attempt = field(default_factory=Attempt)
     template: str = ""
     is_audited: bool = False
+    concerns_all: bool = False
 
     @property
     def is_management(self) -> bool:

@@ -6,11 +6,17 @@ as those of the real controller do, and every sample of ours has the label `sour
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import values as storage
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per counter, which nobody asked for
@@ -38,7 +44,7 @@ class _Gauge:
 
 
 class Metrics:
-    """The measurements of one process; safe to use from several threads.
+    """The measurements of a controller; safe to use from several threads and, once shared, processes.
 
     Args:
         source: id of the controller, the label `source_id`.
@@ -47,21 +53,39 @@ class Metrics:
     def __init__(self, source: str) -> None:
         self.source = source
         self.registry = CollectorRegistry()
+        self._make_counters(self.registry)
+        self._counts: Mapping[str, int] = {}
+        self.gauge("ziti_entities", "How many there are of each kind", ("kind",), self._entities)
+        self._folder = ""
+        self._processes = _Processes()
+        self.registry.register(self._processes)
+
+    def _make_counters(self, registry: CollectorRegistry) -> None:
         operation = ("source_id", "method", "operation")
         self._requests = Counter(
-            "ziti_http_requests", "Answers, by operation and status", (*operation, "status"), registry=self.registry
+            "ziti_http_requests", "Answers, by operation and status", (*operation, "status"), registry=registry
         )
         self._seconds = Histogram(
             "ziti_http_request_seconds",
             "Time to answer, by operation",
             operation,
             buckets=_SECONDS,
-            registry=self.registry,
+            registry=registry,
         )
-        self._entities = Gauge(
-            "ziti_entities", "How many there are of each kind", ("source_id", "kind"), registry=self.registry
-        )
-        ProcessCollector(registry=self.registry)
+
+    def share(self, folder: Path, pids: Callable[[], Sequence[int]]) -> None:
+        """Count together with the processes that are forked later; before anything was counted.
+
+        folder: for the files with what each of them counted; what is in it is deleted. pids: the processes there are.
+        """
+        self._processes.pids = pids
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        self._folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        storage.ValueClass = storage.MultiProcessValue()  # type: ignore[no-untyped-call]
+        self.registry.unregister(self._requests)
+        self.registry.unregister(self._seconds)
+        self._make_counters(CollectorRegistry())
 
     def answered(self, method: str, operation: str, status: int, seconds: float) -> None:
         """Note an answer. `operation` is the path with its variables unfilled."""
@@ -74,8 +98,7 @@ class Metrics:
 
     def text(self, counts: Mapping[str, int]) -> bytes:
         """The Prometheus text format 0.0.4; `counts` are the entities there are right now."""
-        self._count(counts)
-        return generate_latest(self.registry)
+        return generate_latest(self._all(counts))
 
     def blocks(self, counts: Mapping[str, int]) -> list[str]:
         """The same text, one item a metric."""
@@ -84,13 +107,55 @@ class Metrics:
 
     def samples(self, counts: Mapping[str, int]) -> list[dict[str, Any]]:
         """Every sample as an object with name, labels and value."""
-        self._count(counts)
         return [
             {"metric": sample.name, "source_id": self.source, "tags": sample.labels, "metrics": {"value": sample.value}}
-            for family in self.registry.collect()
+            for family in self._all(counts).collect()
             for sample in family.samples
         ]
 
-    def _count(self, counts: Mapping[str, int]) -> None:
-        for kind, number in counts.items():
-            self._entities.labels(self.source, kind).set(number)
+    def _entities(self) -> Iterable[tuple[tuple[str, ...], float]]:
+        return (((kind,), number) for kind, number in self._counts.items())
+
+    def _all(self, counts: Mapping[str, int]) -> Any:
+        """What is to be shown: a registry, or something that collects as one does."""
+        self._counts = counts
+        if not self._folder:
+            return self.registry
+        together = CollectorRegistry()
+        MultiProcessCollector(together, self._folder)  # type: ignore[no-untyped-call]
+        return _Joined(together, self.registry)
+
+
+class _Joined:
+    def __init__(self, *registries: CollectorRegistry) -> None:
+        self._registries = registries
+
+    def collect(self) -> Iterator[Any]:
+        for registry in self._registries:
+            yield from registry.collect()
+
+
+class _Processes:
+    """CPU time, memory and files of all processes that serve, as one; Prometheus' names for a process."""
+
+    def __init__(self) -> None:
+        self.pids: Callable[[], Sequence[int]] = lambda: (os.getpid(),)
+
+    def describe(self) -> list[Any]:
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        families: dict[str, Any] = {}
+        for pid in self.pids():
+            for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+                known = families.setdefault(family.name, family)
+                if known is not family:
+                    _add(known, family)
+        yield from families.values()
+
+
+def _add(known: Any, other: Any) -> None:
+    """Add up; but the start is the first one's, and the most files are each one's."""
+    if known.name in ("process_start_time_seconds", "process_max_fds"):
+        return
+    known.samples = [a._replace(value=a.value + b.value) for a, b in zip(known.samples, other.samples, strict=True)]

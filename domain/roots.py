@@ -17,7 +17,7 @@ from domain.logins import auth
 from wire.errors import ApiError
 from wire.filter_rows import select
 from wire.filters import FilterError, parse
-from wire.resource import CLIENT, MANAGEMENT, Action, Param, Result, links, time_text
+from wire.resource import CLIENT, MANAGEMENT, Action, Param, Result, always, links, time_text
 
 BOTH = (MANAGEMENT, CLIENT)
 PAGING = (Param("limit", "int64"), Param("offset", "int64"))
@@ -175,7 +175,7 @@ def counts() -> dict[str, int]:
 
 
 def _open(path: str, fn: Any, bases: tuple[str, ...], text: str, **more: Any) -> Action:
-    return Action("GET", path, fn, "public", bases, summary=text, **more)
+    return Action("GET", path, fn, "public", bases, summary=text, quick=always, **more)
 
 
 ACTIONS = (

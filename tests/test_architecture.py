@@ -22,7 +22,7 @@ MODULES = {
     )
 }
 WIRE = ["wire", "wire.accept", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
-BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config", "files"]
+BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config", "files", "company"]
 # who (the first pattern that fits) may import what of ours
 ARROWS = {
     "app": ["*"],
@@ -41,6 +41,8 @@ ARROWS = {
     "tokens": ["pki", "store"],
     "tls": ["pki", "config", "dispatch"],
     "dispatch": [],
+    "company": [],
+    "workers": [],
     "models": ["store"],
     "pki": ["certificates", "files"],
     "files": [],

@@ -44,10 +44,10 @@ def test_requests_are_counted(measured):
     api.get("/services/one")
     api.get("/services/two")
     after = samples(measured)
-    key = ("ziti_http_requests_total", "GET", "/edge/management/v1/services/<id>", "404")
+    key = ("ziti_http_requests_total", "GET", "/edge/management/v1/services/{id}", "404")
     assert after[key] - before.get(key, 0) == 2
     assert not any("one" in label for name in after for label in name[1:])
-    timed = ("ziti_http_request_seconds_count", "GET", "/edge/management/v1/services/<id>")
+    timed = ("ziti_http_request_seconds_count", "GET", "/edge/management/v1/services/{id}")
     assert after[timed] - before.get(timed, 0) == 2
 
 

@@ -6,6 +6,7 @@ so that domain modules can end with their tuple of Actions and `api.entities` ca
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,6 +153,7 @@ class Field:
         return self.patch_kind if verb == "p" and self.patch_kind else self.kind
 
 
+@functools.cache
 def snake(name: str) -> str:
     """`isAdmin` -> `is_admin`."""
     return re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), name)
@@ -169,6 +171,11 @@ class Association:
     where: Callable[[Any, str], Any]
 
 
+def always(query: str) -> bool:
+    """For `Action.quick`: whatever the query is."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Entity:
     """One collection of the API: a row of the table in `api.entities`.
@@ -179,7 +186,8 @@ class Entity:
     collections that link to another one; `delete_name` for those whose 404 on delete is worded so.
     `variants` are further fields that depend on the value of the field `typeId`; hooks keep them. `derived`
     gives, for the context, symbols of values that depend on the clock or the settings; filters know them whether
-    `filterable` lists them or not. `jwt` gives an item's enrollment token (see Action).
+    `filterable` lists them or not. `jwt` gives an item's enrollment token, `quick` are the verbs that are
+    so (see Action).
     `is_log` is for rows that are only ever added: numbered, without tags and changes, the newest first.
     """
 
@@ -212,6 +220,7 @@ class Entity:
     variants: Mapping[str, tuple[Field, ...]] = field(default_factory=dict)
     derived: Callable[..., Mapping[str, Any]] | None = None
     jwt: Callable[..., str] | None = None
+    quick: str = ""
 
     @property
     def body_name(self) -> str:
@@ -264,7 +273,8 @@ class Action:
     application/jwt` and, drawn, the image types. `attempt` says what kind of attempt it is, for the log of attempts:
     enroll, extend, verify or login. `audited` False keeps what changes nothing that an administrator looks after out
     of the audit log. `creates` takes the header `Idempotency-Key`: all that the action writes must be in one
-    transaction.
+    transaction. `quick` says, for the query as it was sent, whether the request is answered within a millisecond or
+    two and waits for nothing but the database: then the server's loop answers it itself.
     """
 
     method: str
@@ -284,6 +294,7 @@ class Action:
     attempt: str = ""
     audited: bool = True
     creates: bool = False
+    quick: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,7 @@ def after_save(ctx: Context, row: Address, changed: set[str]) -> None:
         use(ctx.ctrl)
     except pki.PkiError as e:
         raise field_error("address", str(e), row.address) from None
+    ctx.concerns_all = True
     ctx.ctrl.wake.set()
 
 
@@ -174,6 +175,7 @@ def before_delete(ctx: Context, row: Address) -> None:
         raise ApiError("ENTITY_CAN_NOT_BE_DELETED", "it is the issuer of tokens: make another address the issuer first")
     Address.delete().where(Address.id == row.id).execute()
     use(ctx.ctrl)
+    ctx.concerns_all = True
     ctx.ctrl.seen.pop(row.address, None)
 
 
@@ -274,6 +276,7 @@ def check(ctx: Context, id: str) -> Any:
         raise not_found("address", id)
     seen = look(config.address(row.address), ctx.ctrl.authority.server_cert)
     ctx.ctrl.seen[row.address] = seen
+    ctx.concerns_all = True
     if row.is_issuer:
         ctx.ctrl.key_problem = seen.problem if seen.serves_our_key is False else ""
     return {**_shown(seen), "certificateCoversIt": covers(ctx.ctrl.authority.server_cert, row.host)}

@@ -21,7 +21,8 @@ from typing import Any
 import models
 import pki
 import store
-from models import Audit, Enrollment, Identity, Router
+from company import Company
+from models import Enrollment, Identity, Router
 from prepared import Prepared, insert_values
 from wire.errors import ApiError
 from wire.resource import now_ms
@@ -33,30 +34,25 @@ QUEUE_ROWS = 10_000
 BATCH_ROWS = 500
 REASON_LENGTH, TEXT_LENGTH = 600, 400
 PRINT_DIGITS = 12
+# What one process rings to have the others write what waits there, and how long it waits for that.
+FLUSH, GATHER_SECONDS = b"f", 1.0
 
 
 # --- ids
 
 
-def _newest(m: Any) -> Prepared:
-    return Prepared(lambda: m.select(m.id).order_by(m.id.desc()).limit(1))
-
-
-_NEWEST = (_newest(models.Attempt), _newest(Audit))
+_NEWEST = "SELECT (SELECT MAX(id) FROM attempt), (SELECT MAX(id) FROM audit)"
 
 
 class _Sequence:
     """The time in microseconds, made unique. Only inside a write transaction, so that ids rise as rows appear."""
 
     def __init__(self) -> None:
-        self._last, self._turn = -1, 0
+        self._last = -1
 
     def next(self) -> int:
-        if self._last < 0 or (store.is_shared and self._turn != store.database.turn):
-            # Others may have written since this process last did, with a clock that goes before ours.
-            newest = [row[0] for query in _NEWEST if (row := query.first())]
-            self._last = max(newest, default=0)
-            self._turn = store.database.turn if store.is_shared else 0
+        if self._last < 0 or store.has_company:
+            self._last = max(key or 0 for key in store.execute(_NEWEST).fetchone())
         self._last = max(self._last + 1, time.time_ns() // 1000)
         return self._last
 
@@ -197,11 +193,12 @@ def sentence(e: ApiError) -> str:
 class AttemptLog:
     """Takes attempts from the requests' threads and writes the ones that are not written yet.
 
-    on_news: called when there is something to write or to show.
+    on_news: called when there is something to write or to show. company: the processes that have such a log each.
     """
 
     def __init__(self, on_news: Callable[[], None] = lambda: None) -> None:
         self.on_news = on_news
+        self.company = Company()
         self.dropped = 0
         self._waiting: deque[dict[str, Any]] = deque()
         self._lock = threading.Lock()
@@ -218,6 +215,7 @@ class AttemptLog:
                     self._waiting.append(row)
                 else:
                     self.dropped += 1
+                self.company.put(Company.WAITING, len(self._waiting))
         self.on_news()
 
     @property
@@ -229,9 +227,23 @@ class AttemptLog:
         """Write what waits. Not inside a transaction of the caller's."""
         with self._writing:
             while batch := self._take():
-                with store.write():
-                    _insert(batch)
+                try:
+                    with store.write():
+                        _insert(batch)
+                except store.DatabaseError:
+                    with self._lock:
+                        self._waiting.extendleft(reversed(batch))
+                    raise
             self._report_dropped()
+            with self._lock:
+                self.company.put(Company.WAITING, len(self._waiting))
+
+    def gather(self) -> None:
+        """Write what waits, here and in the other processes."""
+        self.flush()
+        if any(self.company.others(Company.WAITING)):
+            self.company.ring(FLUSH)
+            self.company.wait_for(lambda: not any(self.company.others(Company.WAITING)), GATHER_SECONDS)
 
     def _take(self) -> list[dict[str, Any]]:
         with self._lock:
@@ -285,5 +297,8 @@ def back(rows: int) -> int:
 
 
 def fresh(ctx: Any) -> None:
-    """The scope of GET /attempts: all of them, also those that were not written yet."""
-    ctx.ctrl.attempts.flush()
+    """The scope of GET /attempts: all of them, also those that were not written yet, unless nothing can be written."""
+    try:
+        ctx.ctrl.attempts.gather()
+    except store.DatabaseError as e:
+        log.error("refused attempts cannot be written: %s", e)  # noqa: TRY400 - the reason says it all

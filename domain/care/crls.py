@@ -154,6 +154,7 @@ def set_source(ctx: Context, id: str) -> Any:
         raise field_error("url", "is no http or https URL", url)
     _row(_ca(id).id)
     Crl.update(url=url or None, tried_at=None, updated_at=now_ms()).where(Crl.id == id).execute()
+    ctx.concerns_all = True
     ctx.ctrl.wake.set()
     return {}
 

@@ -19,7 +19,7 @@ import pki
 import store
 from config import Settings
 from domain import chosen
-from domain.care import addresses, backups, certificates, crls
+from domain.care import addresses, backups, certificates, crls, overview
 from domain.context import Context, Controller
 from models import Address, Ca, Certificate, Crl, Enrollment, OwnCertificate
 from wire.resource import OWN, Action, Result, now_ms, time_text
@@ -69,7 +69,7 @@ def _folder(look: _Look) -> Iterator[Check]:
         yield Check("data-folder", "Data folder", "fail", f"others may write to {', '.join(loose)}", advice)
     else:
         yield Check("data-folder", "Data folder", "ok", str(folder.resolve()))
-    problems = pki.folder_problems(folder / "pki")
+    problems = pki.folder_problems(folder / "pki", look.settings.passphrase_of_keys())
     advice = "restore the files from a backup, or correct their mode" if problems else ""
     yield Check("keys", "Keys and certificates on disk", "fail" if problems else "ok", "; ".join(problems), advice)
 
@@ -147,6 +147,10 @@ def _cas(look: _Look) -> Iterator[Check]:
         yield Check(
             f"ca-{ca.id}", f"CA '{ca.name}'", "warn", "is not verified: it enrolls nobody", advice, f"cas/{ca.id}"
         )
+    for ca in Ca.select().where(Ca.is_verified):
+        if problem := overview.switched(ca):
+            advice = "switch on what its devices may do, or delete it"
+            yield Check(f"ca-{ca.id}", f"CA '{ca.name}'", "warn", problem, advice, f"cas/{ca.id}")
     for row in Crl.select():
         title, about = f"Revocation list of CA '{row.ca.name}'", f"cas/{row.id}/crl"
         until = f"it was good until {time_text(row.next_update)}" if row.next_update else ""

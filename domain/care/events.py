@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import store
+from company import Company
 from domain.care import attempts, audit, idempotency
 from domain.context import Context, Controller
 from domain.enrolling import replay
@@ -33,11 +34,15 @@ BATCH_ROWS = 100
 # A listener that was away gets at most so many old events, and is told that there were more.
 MAX_BACKLOG = 1000
 HEARTBEAT_SECONDS = 15.0
+# What a process rings when there are news for the listeners of another.
+NEWS = b"n"
 # How often to look for what other processes wrote, while somebody listens.
 LOOK_SECONDS = 1.0
 # News within this time go out together; under a flood of refusals it is the pace of writing.
 GATHER_SECONDS = 0.05
 PRUNE_SECONDS = 300.0
+# After what could not be written: a full disk does not empty itself.
+PAUSE_SECONDS = 1.0
 
 
 class Stream(Protocol):
@@ -118,17 +123,25 @@ class Newsroom:
         """Something happened. Cheap; may be called from any thread."""
         if self._listeners or self.ctrl.attempts.is_waiting:
             self._bell.set()
+        if any(self.ctrl.company.others(Company.LISTENERS)):
+            self.ctrl.company.ring(NEWS)
+
+    def hear(self) -> None:
+        """Something happened in another process."""
+        self._bell.set()
 
     def join(self, listener: Listener) -> None:
         """Serve one more listener."""
         with self._lock:
             self._listeners.append(listener)
+            self.ctrl.company.put(Company.LISTENERS, len(self._listeners))
         self._bell.set()
 
     def is_full(self) -> bool:
         """Whether there are as many listeners as there may be."""
         with self._lock:
-            return sum(one.stream.is_open for one in self._listeners) >= MAX_LISTENERS
+            here = sum(one.stream.is_open for one in self._listeners)
+        return here + sum(self.ctrl.company.others(Company.LISTENERS)) >= MAX_LISTENERS
 
     def _run(self) -> None:
         beat = prune = time.monotonic()
@@ -137,9 +150,13 @@ class Newsroom:
             try:
                 if time.monotonic() >= prune:
                     prune = time.monotonic() + PRUNE_SECONDS
-                    self._prune()
+                    if store.leads("news"):
+                        self._prune()
                 self.ctrl.attempts.flush()
                 beat = self._serve(beat)
+            except store.DatabaseError as e:
+                log.error("news could not be written: %s; trying again", e)  # noqa: TRY400 - the reason says it all
+                gather.wait(PAUSE_SECONDS)
             except Exception:  # whatever goes wrong in one turn, the log must go on
                 log.exception("news could not be written or sent; trying again")
             gather.wait(GATHER_SECONDS)
@@ -164,6 +181,7 @@ class Newsroom:
                 listener.stream.close()
                 with self._lock:
                     self._listeners.remove(listener)
+                    self.ctrl.company.put(Company.LISTENERS, len(self._listeners))
         return time.monotonic() if is_due or not listeners else beat
 
     def _serve_one(self, listener: Listener, *, is_due: bool) -> bool:
@@ -237,7 +255,7 @@ def listen(ctx: Context) -> Result:
         raise field_error("topics", f"topics in query are of [{' '.join(TOPICS)}]", ctx.query.get("topics"))
     if room.is_full():
         raise ApiError("RATE_LIMITED", f"{MAX_LISTENERS} streams are open already; close one and try again")
-    ctx.ctrl.attempts.flush()
+    ctx.ctrl.attempts.gather()
     newest = max(attempts.newest(), audit.newest())
     last = ctx.headers.get("Last-Event-ID") or ctx.query.get("after") or ""
     seen, gap = _where_to_begin(last, newest)

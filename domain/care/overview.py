@@ -82,19 +82,21 @@ def _dates(cert: pki.Cert, now: int, soon: int, then: str) -> str | None:
 
 def _problem(ca: Ca, cert: pki.Cert, now: int, soon: int) -> str | None:
     """What keeps a CA from working, most important first; None when nothing does."""
+    dated = _dates(cert, now, soon, ", so nobody can enroll or connect with it")
+    is_over = ca.is_verified and milliseconds(cert.not_after) <= now
+    return dated if is_over else switched(ca) or dated
+
+
+def switched(ca: Ca) -> str | None:
+    """How a CA is set that keeps it from working, most important first; None when it works."""
     if not ca.is_verified:
         return "it is not verified, so nobody can enroll or connect with it"
-    dated = _dates(cert, now, soon, ", so nobody can enroll or connect with it")
-    if dated and milliseconds(cert.not_after) <= now:
-        return dated
     enrolls = ca.is_auto_ca_enrollment_enabled or ca.is_ott_ca_enrollment_enabled
     if not ca.is_auth_enabled and not enrolls:
         return "everything is switched off: nobody can enroll or connect with it"
     if not ca.is_auth_enabled:
         return "it cannot connect anyone: its connections are off"
-    if not enrolls:
-        return "nobody new can enroll with it: automatic and one-time enrollment are off"
-    return dated
+    return None if enrolls else "nobody new can enroll with it: automatic and one-time enrollment are off"
 
 
 # --- what to look at

@@ -69,6 +69,7 @@ def rollover(ctx: Context) -> Result:
         raise field_error("startOver", "goes with what: root", what)
     try:
         roll(ctx.ctrl, what, kind=ctx.body.get("key") or None, forget=forget)
+        ctx.concerns_all = True
     except pki.PkiError as e:
         raise ApiError("ROLLOVER_FAILED", str(e)) from None
     held = ctx.ctrl.authority.own_certificates()

@@ -14,10 +14,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import store
+from company import Company
 from domain.care import audit
 from domain.context import VERSION, Context
 from domain.logins import jwks
@@ -29,9 +30,11 @@ log = logging.getLogger("zitilite.webhook")
 BATCH_ROWS = 100
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 300.0
 SHARED_SECONDS = 2.0
+# What a process rings when there is something to send: only one of them sends.
+NEWS, HURRY = b"w", b"h"
 IDLE_SECONDS = 60.0
 SIGNATURE = "X-Zitilite-Signature"
-_POSITION = "audit_webhook_position"
+_POSITION, _STATE = "audit_webhook_position", "audit_webhook_state"
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class Webhook:
         self.url, self._secret, self._private_addresses = url, secret.encode(), private_addresses
         self.show: Callable[[list[Any]], list[dict[str, Any]]] = lambda rows: []
         self.state = State()
+        self.company = Company()
         self._bell = threading.Event()
         self._hurry = False
         self._stopping = False
@@ -61,7 +65,7 @@ class Webhook:
         if not self.url:
             return
         if Meta.get_or_none(Meta.key == _POSITION) is None:
-            self._remember(audit.newest())
+            self._remember(_POSITION, str(audit.newest()))
         self._thread.start()
 
     def stop(self) -> None:
@@ -73,9 +77,19 @@ class Webhook:
         """There may be something to send."""
         if self.url:
             self._bell.set()
+            self.company.ring(NEWS)
+
+    def hear(self) -> None:
+        """There may be something to send, from another process."""
+        self._bell.set()
 
     def hurry(self) -> None:
         """Try now what would be tried later."""
+        self.hear_hurry()
+        self.company.ring(HURRY)
+
+    def hear_hurry(self) -> None:
+        """The same, asked of another process."""
         self._hurry = True
         self._bell.set()
 
@@ -110,8 +124,8 @@ class Webhook:
                 self._send(rows)
             except jwks.FetchError as e:
                 return self._failed(str(e))
-            self._remember(rows[-1].id)
-            self.state = State(delivered_at=now_ms())
+            self._remember(_POSITION, str(rows[-1].id))
+            self._be(State(delivered_at=now_ms()))
         # What other processes write rings no bell here.
         return SHARED_SECONDS if store.is_shared else IDLE_SECONDS
 
@@ -119,7 +133,7 @@ class Webhook:
         pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self.state.failures, 20), LONGEST_PAUSE_SECONDS)
         failures = self.state.failures + 1
         next_try = now_ms() + int(pause * 1000)
-        self.state = State(self.state.delivered_at, failures, why, next_try)
+        self._be(State(self.state.delivered_at, failures, why, next_try))
         log.log(logging.WARNING if failures == 1 else logging.INFO, "the audit webhook failed: %s", why)
         return pause
 
@@ -130,9 +144,20 @@ class Webhook:
             headers[SIGNATURE] = "sha256=" + hmac.new(self._secret, body, hashlib.sha256).hexdigest()
         jwks.post(self.url, body, headers, private_addresses=self._private_addresses)
 
-    def _remember(self, key: int) -> None:
+    def _be(self, state: State) -> None:
+        """Keep how it goes where the other processes see it, too."""
+        self.state = state
+        self._remember(_STATE, json.dumps(asdict(state)))
+
+    def _remember(self, key: str, value: str) -> None:
         with store.write():
-            Meta.replace(key=_POSITION, value=str(key)).execute()
+            Meta.replace(key=key, value=value).execute()
+
+
+def standing() -> State:
+    """How the last deliveries went, whichever process made them."""
+    row = Meta.get_or_none(Meta.key == _STATE)
+    return State(**json.loads(row.value)) if row else State()
 
 
 def position() -> int:
@@ -147,7 +172,7 @@ def position() -> int:
 def show(ctx: Context) -> Any:
     """GET /audit/webhook: where it stands; not where it goes in full, since a URL may hold a secret."""
     hook: Webhook = ctx.ctrl.webhook
-    state = hook.state
+    state = standing()
     host = hook.url.split("/")[2] if hook.url else None
     return {
         "enabled": bool(hook.url),

@@ -6,6 +6,7 @@ Source: /enroll* of the client API, recorded answers of topics `enroll_ott`, `en
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from domain.enrolling import methods, spending
 from domain.logins import credentials
 from models import Router
 from wire.errors import ApiError, field_error, not_found
-from wire.resource import CLIENT, Action, Body, Field, Kind, Param, Result
+from wire.resource import CLIENT, Action, Body, Field, Kind, Param, Result, always
 
 
 def enroll(ctx: Context) -> Result:
@@ -188,11 +189,21 @@ def _client(
     )
 
 
+_METHOD = re.compile(r"(?:^|&)method=(?:ott|ottca|ca)(?:&|$)")
+
+
+def _by_certificate(query: str) -> bool:
+    """Whether no password is hashed and no token of somebody else's is looked at."""
+    return _METHOD.search(query) is not None
+
+
 ACTIONS = (
-    _client("/enroll", enroll, GENERIC, "Enroll, any method", consumes=ANY_BODY),
-    _client("/enroll/ott", enroll_ott, OTT, "Enroll by one-time token"),
-    _client("/enroll/ottca", enroll_ottca, OTTCA, "Enroll by one-time token and certificate"),
-    _client("/enroll/ca", enroll_ca, CA, "Enroll by certificate", consumes=("text/plain", "application/json")),
+    _client("/enroll", enroll, GENERIC, "Enroll, any method", consumes=ANY_BODY, quick=_by_certificate),
+    _client("/enroll/ott", enroll_ott, OTT, "Enroll by one-time token", quick=always),
+    _client("/enroll/ottca", enroll_ottca, OTTCA, "Enroll by one-time token and certificate", quick=always),
+    _client(
+        "/enroll/ca", enroll_ca, CA, "Enroll by certificate", consumes=("text/plain", "application/json"), quick=always
+    ),
     _client(
         "/enroll/updb",
         enroll_updb,

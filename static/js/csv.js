@@ -52,6 +52,6 @@ export const harmless = (value) => (typeof value === "string" && /^[=+\-@\t\r]/.
 
 /** What came of an import: one line a row, with its token. @param {any[]} results of POST /bulk, each with its `source` */
 export function resultFile(results) {
-  const rows = [...results].sort((a, b) => a.source.line - b.source.line).flatMap((r) => (r.enrollments?.length ? r.enrollments : [{}]).map((/** @type {any} */ e) => [r.source.line, r.name, r.id || "", r.ok ? "imported" : "refused", e.method || "", e.token || "", e.expiresAt || "", r.reason || ""]));
+  const rows = [...results].sort((a, b) => a.source.line - b.source.line).flatMap((r) => (r.enrollments?.length ? r.enrollments : [{}]).map((/** @type {any} */ e) => [r.source.line, r.name, r.id || "", r.outcome || (r.ok ? "imported" : "refused"), e.method || "", e.token || "", e.expiresAt || "", r.reason || ""]));
   return csvLines([["line", "name", "id", "outcome", "method", "token", "expiresAt", "reason"], ...rows.map((r) => r.map(harmless))]);
 }

@@ -6,8 +6,8 @@
  * @typedef {{rows: any[], total: number, offset: number, limit: number, fields: string[]}} PageOfRows
  */
 import { ApiError, MANAGEMENT, OWN, del, get, maybe, request } from "./api.js";
-import { chips } from "./filter.js";
-import { entity as entityByKey } from "./entities.js";
+import { chips, literal } from "./filter.js";
+import { at, entity as entityByKey } from "./entities.js";
 
 const noOwn = new Set();
 
@@ -19,6 +19,12 @@ export function listCall(of, { filter = "", sort = "", limit = 50, offset = 0 },
   return { method: "GET", path: isOwn ? /** @type {string} */ (of.own) : `${of.base}/${of.path}`, query: { filter: text, limit, offset: offset || "" } };
 }
 
+/** The request of a whole log as a file; it has no order and no pages. @param {Entity} of @param {Wanted} wanted @param {"csv" | "jsonl"} format */
+export function exportCall(of, { filter = "" }, format) {
+  const end = chips(filter).at(-1)?.to ?? 0;
+  return { method: "GET", path: `${of.base}/${of.path}/export`, query: { format, filter: filter.slice(0, end).trim() }, accept: format === "csv" ? "text/csv" : "application/x-ndjson" };
+}
+
 /** One filter text of a fixed condition, what was typed, and how to sort; a typed "sort by" wins. @param {string} fixed @param {string} filter @param {string} sort */
 function joined(fixed, filter, sort) {
   const parts = chips(filter);
@@ -26,6 +32,32 @@ function joined(fixed, filter, sort) {
   const [where, tail] = [filter.slice(0, end).trim(), filter.slice(end).trim()];
   const condition = fixed && where ? `${fixed} and (${where})` : fixed || where;
   return [condition, tail || (sort && `sort by ${sort}`)].filter(Boolean).join(" ");
+}
+
+/**
+ * What is asked for to get the rows behind one, by its values and not by its number, so that rows that come or go meanwhile shift nothing;
+ * null where the order is no plain property. The controller puts rows of equal values in the order of their ids, in logs the newest first.
+ * @param {Entity} of @param {Wanted} wanted @param {any} last the row @returns {Wanted | null}
+ */
+export function behind(of, wanted, last) {
+  const filter = wanted.filter || "";
+  const end = chips(filter).at(-1)?.to ?? 0;
+  const [where, tail] = [filter.slice(0, end).trim(), filter.slice(end).trim()];
+  const [by, direction = "asc"] = (wanted.sort || "id").split(" ");
+  const value = inLanguage(at(last, by));
+  if (tail || value === null) return null;
+  const id = of.place === "activity" ? `id < ${Number(last.id)}` : `id > ${literal(String(last.id))}`;
+  // What has no value stands last in descending order.
+  const beyond = direction === "desc" ? `${by} < ${value} or ${by} = null` : `${by} > ${value}`;
+  const condition = by === "id" ? id : `(${beyond} or (${by} = ${value} and ${id}))`;
+  return { ...wanted, filter: where ? `(${where}) and ${condition}` : condition, offset: 0 };
+}
+
+/** A value as the filter language writes it. @param {any} value */
+function inLanguage(value) {
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (typeof value !== "string") return null;
+  return /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value) ? `datetime(${value})` : literal(value);
 }
 
 /** A page of rows. @param {Entity} of @param {Wanted} wanted @param {{signal?: AbortSignal, quiet?: boolean}} [more] @returns {Promise<PageOfRows>} */

@@ -1,7 +1,7 @@
 /**
- * What needs a look, in words: from the overview and from the controller's own checks. One list for the dot in the top bar and for
- * the overview page.
- * @typedef {{text: string, level: "bad" | "warn", href: string, link: string}} Finding
+ * What needs a look, in words: what the controller finds when it looks at itself, as `zitilite doctor` does. One list for the dot in the
+ * top bar, for the overview and for the page Health, so that their numbers agree.
+ * @typedef {{id: string, title: string, text: string, advice: string, level: "bad" | "warn", href: string, link: string}} Finding
  */
 import { OWN, maybe } from "./api.js";
 import { entityOf } from "./entities.js";
@@ -12,44 +12,38 @@ const watchers = new Set();
 /** @type {Finding[] | null} null while nothing is known */
 let held = null;
 
-/** @param {(found: Finding[] | null) => void} fn */
+/** Be told; gives the function that ends it. @param {(found: Finding[] | null) => void} fn */
 export function watchHealth(fn) {
   watchers.add(fn);
   fn(held);
+  return () => watchers.delete(fn);
 }
 
-/** Ask again. @param {any} [overview] its answer, when somebody has it already */
-export async function look(overview) {
+/** Ask again. */
+export async function look() {
   try {
-    const [seen, checks] = await Promise.all([overview === undefined ? maybe(`${OWN}/overview`, {}, { quiet: true }).then((a) => a?.data) : overview, maybe(`${OWN}/checks`, {}, { quiet: true })]);
-    held = seen || checks ? [...(seen?.attention || []).map(ofAttention), ...(checks ? ofChecks(checks.data, Boolean(seen)) : [])] : null;
+    take((await maybe(`${OWN}/checks`, {}, { quiet: true }))?.data ?? null);
   } catch {
-    return;
+    // The line says so by itself.
   }
+}
+
+/** What somebody has asked for already. @param {any[] | null} checks */
+export function take(checks) {
+  held = checks && checks.filter((c) => c.state !== "ok").map(finding);
   for (const watcher of watchers) watcher(held);
 }
 
-/** @param {any} a @returns {Finding} */
-function ofAttention(a) {
-  const level = a.code === "TOKENS_EXPIRED" ? "warn" : "bad";
-  if (a.filter) return { text: a.text, level, href: href("/identities", { filter: a.filter }), link: "Show them" };
-  if (a.kind === "ca" && a.id) return { text: a.text, level: "warn", href: href(`/cas/${a.id}`), link: "Open it" };
-  if (a.kind) return { text: a.text, level, href: href("/certificates"), link: "Certificates" };
-  return { text: a.text, level, href: href("/addresses"), link: "Addresses" };
-}
+/** @param {any} c @returns {Finding} */
+const finding = (c) => ({ id: c.id, title: c.title, text: c.detail || "", advice: c.advice || "", level: c.state === "warn" ? "warn" : "bad", ...pageOf(c) });
 
 /** Where the thing that a check is about is looked after. @param {any} c */
 function pageOf(c) {
-  const [collection, id] = String(c.about || "").replace(/^.*\/v1\//, "").replace(/^\//, "").split("/");
+  if (c.id === "tokens") return { href: href("/identities", { filter: 'enrollmentState = "tokenExpired"' }), link: "Show them" };
+  const [path, query] = String(c.about || "").split("?");
+  const [collection, id] = path.split("/");
   const of = collection ? entityOf(collection) : undefined;
-  return href(of ? `/${of.key}${id ? `/${id}` : ""}` : "/about");
-}
-
-/** What the overview says in its own words. @param {any} c */
-const isSaid = (c) => c.id === "tokens" || c.id.startsWith("ca-");
-
-/** @param {any} data @param {boolean} besides whether the overview speaks as well @returns {Finding[]} */
-function ofChecks(data, besides) {
-  const all = Array.isArray(data) ? data : data?.checks || [];
-  return all.filter((/** @type {any} */ c) => c.state && c.state !== "ok" && !(besides && isSaid(c))).map((/** @type {any} */ c) => ({ text: [c.title, [c.detail, c.advice].filter(Boolean).join("; ")].filter(Boolean).join(": "), level: c.state === "warn" ? "warn" : "bad", href: pageOf(c), link: "Look" }));
+  if (!of) return { href: href("/checks"), link: "Health" };
+  if (["addresses", "backups"].includes(of.key)) return { href: href(`/${of.key}`), link: "Open" };
+  return { href: href(id ? `/${of.key}/${id}` : `/${of.key}`, query ? { filter: query.replace(/^filter=/, "") } : {}), link: id ? "Open it" : "Show them" };
 }

@@ -18,7 +18,7 @@ export const PLACES = [
   { key: "access", label: "Access", icon: "access", first: "/services", go: "s" },
   { key: "sign-in", label: "Sign-in", icon: "signin", first: "/auth-policies", go: "p" },
   { key: "activity", label: "Activity", icon: "activity", first: "/attempts", go: "l" },
-  { key: "settings", label: "Settings", icon: "settings", first: "/addresses", go: "," },
+  { key: "settings", label: "Settings", icon: "settings", first: "/checks", go: "," },
 ];
 
 /** Tabs are short. @type {Record<string, string>} */
@@ -47,12 +47,13 @@ export const listTitle = (of) => SHORT[of.key] || capital(of.many);
 
 /**
  * Add a page that is no entity. With a label it becomes a tab of its place.
- * @param {import("./router.js").Route & {label?: string, first?: boolean}} route
+ * @param {import("./router.js").Route & {label?: string, first?: boolean, last?: boolean}} route
  */
 export function addPage(route) {
   addRoute(route);
   if (!route.label || !route.place) return;
   const list = pagesOf(route.place);
+  if (route.last) return void queueMicrotask(() => list.push({ path: route.path, label: /** @type {string} */ (route.label) }));
   if (route.first) list.unshift({ path: route.path, label: route.label });
   else list.push({ path: route.path, label: route.label });
 }

@@ -64,7 +64,7 @@ const primary = (kind) => h("a", { class: `button primary enroll ${kind}`, href:
 export const enrollPath = "/enroll";
 
 function topBar() {
-  const health = h("a", { class: "health", href: href("/overview") });
+  const health = h("a", { class: "health", href: href("/checks") });
   watchHealth((found) => {
     const bad = found?.filter((f) => f.level === "bad").length || 0;
     const state = !found ? "none" : bad ? "refused" : found.length ? "warning" : "ok";
@@ -145,6 +145,7 @@ function offerEverywhere() {
 
 /** Show a page in the frame. @param {import("./router.js").Page} page */
 export async function showPage(page) {
+  document.body.dataset.place = page.route.place || "";
   for (const link of links) {
     if (link.dataset.place === page.route.place) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
@@ -182,7 +183,7 @@ export function line(isUp) {
   banner.hidden = isUp;
   if (isUp) return takeUp();
   const retry = h("button", { type: "button", onclick: () => probe() }, "Try now");
-  show(banner, icon("warning"), h("span", {}, h("b", {}, "The controller cannot be reached."), " What you see may be old. Trying again by itself."), retry);
+  show(banner, icon("warning"), h("span", {}, h("b", {}, "The controller cannot be reached."), " What you see may be old. Trying again by itself. Was its certificate renewed just now? Then reload the page."), retry, h("button", { type: "button", onclick: () => location.reload() }, "Reload"));
   wait(2000);
 }
 

@@ -80,8 +80,10 @@ Opener = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(browser: Browser, watched: Watched) -> Iterator[Opener]:
+def visit(browser: Browser, watched: Watched, request: pytest.FixtureRequest) -> Iterator[Opener]:
     """Open a page of a controller: `visit(controller, "/identities", signed_in=..., **options)`."""
+    # Set up before, so that controllers end after the pages, which would complain that nobody answers any more.
+    request.getfixturevalue("make_controller")
     contexts: list[BrowserContext] = []
 
     def open_page(controller: Controller, path: str = "", *, signed_in: bool = True, **options: Any) -> Page:

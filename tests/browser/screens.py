@@ -93,7 +93,19 @@ def shoot(browser: Browser, server: Controller, theme: Theme, viewport: Viewport
 
 def everything(made: demo.Demo) -> Iterator[tuple[str, str]]:
     """Each page once: name and path."""
-    yield from (("overview", "/overview"), ("about", "/about"))
+    yield from (("overview", "/overview"), ("about", "/about"), ("checks", "/checks"), ("settings", "/settings"))
+    yield from (("import", "/identities/import"), ("own-certificates", "/own-certificates"), ("ca-new", "/cas/new"))
+    yield from (
+        ("enroll", "/enroll"),
+        ("enroll-ottca", "/enroll?method=ottca"),
+        ("enroll-router", "/enroll?kind=router"),
+    )
+    yield "token", f"/enroll/identities/{made.ids['identities'][4]}"
+    yield "token-joined", f"/enroll/identities/{made.ids['identities'][0]}"
+    yield "token-ca", f"/enroll/cas/{made.first('cas')}"
+    yield from ((f"ca-step-{n}", f"/cas/{made.ids['cas'][1]}/setup?step={n}") for n in (2, 3))
+    yield "ca-step-4", f"/cas/{made.ids['cas'][0]}/setup?step=4"
+    yield "identities-waiting", f"/identities/{made.ids['identities'][4]}"
     for key, ids in made.ids.items():
         yield key, f"/{key}"
         yield f"{key}-item", f"/{key}/{ids[0]}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.demo import HOSTILE
 from tests.browser.pages import go, settled
@@ -44,14 +44,20 @@ def test_five_hundred_rows_with_three_bad_ones(visit, controller: Controller, ap
     word = unique("csv")
     taken = f"{word}-taken"
     api.create("/identities", {"name": taken, "type": "Device", "isAdmin": False})
-    bad = {7: f"{taken},a,ott,", 250: f"{word}-x,a,ott,tomorrow", 501: f"{word}-y,a,carrier pigeon,"}
+    bad = {
+        7: f"{word}-0008,a,ott,",
+        9: f"{taken},a,ott,",
+        250: f"{word}-x,a,ott,tomorrow",
+        501: f"{word}-y,a,carrier pigeon,",
+    }
     path = tmp_path / "devices.csv"
     path.write_text(rows(500, bad, word))
     page: Page = visit(controller, "/identities/import")
     take_file(page, path)
-    expect(page.get_by_text("497 lines would be imported, 3 would be refused")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("496 lines would be imported, 3 would be refused")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("1 device of these names is there already and is left as it is")).to_be_visible()
     refused = page.get_by_role("region", name="Refused lines")
-    for line in (7, 250, 501):
+    for line in (8, 250, 501):
         expect(refused).to_contain_text(f"Line {line}")
     expect(refused).to_contain_text("'tomorrow' is neither a date")
     assert (
@@ -60,14 +66,15 @@ def test_five_hundred_rows_with_three_bad_ones(visit, controller: Controller, ap
     with page.expect_download() as waited:
         page.get_by_role("button", name="The refused lines").click()
     again = table(Path(waited.value.path()))
-    assert [r["name"] for r in again] == [taken, f"{word}-x", f"{word}-y"]
-    page.get_by_role("button", name="Import 497 devices").click()
-    expect(page.get_by_text("497 devices imported")).to_be_visible(timeout=60_000)
+    assert [r["name"] for r in again] == [f"{word}-0008", f"{word}-x", f"{word}-y"]
+    page.get_by_role("button", name="Import 496 devices").click()
+    expect(page.get_by_text("496 devices imported")).to_be_visible(timeout=60_000)
     with page.expect_download() as waited:
         page.get_by_role("button", name="Result with tokens").click()
     result = table(Path(waited.value.path()))
     assert len(result) == 497
-    assert {r["line"] for r in result}.isdisjoint({"7", "250", "501"})
+    assert {r["line"] for r in result}.isdisjoint({"8", "250", "501"})
+    assert [(r["line"], r["name"]) for r in result if r["outcome"] == "there already"] == [("9", taken)]
     last = result[-1]
     assert last["expiresAt"] > "2026"
     enroll_ott(controller, last["token"], tmp_path)
@@ -75,19 +82,104 @@ def test_five_hundred_rows_with_three_bad_ones(visit, controller: Controller, ap
     with page.expect_download() as waited:
         page.get_by_role("button", name="Tokens (zip)").click()
     with zipfile.ZipFile(waited.value.path()) as archive:
-        assert sum(name.endswith(".jwt") for name in archive.namelist()) == 496
+        assert sum(name.endswith(".jwt") for name in archive.namelist()) == 495
 
 
-def test_hostile_cells_are_only_text(visit, controller: Controller, tmp_path: Path, watched):
-    """Neither in the preview nor in the refusal, which here is about a column that there is not."""
-    watched.allowed.add(400)
+def test_an_import_that_was_cut_off_is_taken_up(visit, controller: Controller, tmp_path: Path, watched):
+    """The same file again: what is there is left as it is, the result names all with their tokens."""
+    word = unique("again")
+    path = tmp_path / "devices.csv"
+    path.write_text(rows(120, {}, word))
+    page: Page = visit(controller, "/identities/import")
+    take_file(page, path)
+    sent: list[str] = []
+    page.on("request", lambda r: sent.append(r.url) if "/bulk" in r.url and "dryRun=false" in r.url else None)
+
+    def stop_at_the_second(route: Route) -> None:
+        route.continue_() if len(sent) < 2 else route.abort()
+
+    page.route("**/zitilite/v1/bulk**", stop_at_the_second)
+    page.get_by_role("button", name="Import 120 devices").click()
+    expect(page.get_by_text("50 devices imported, 70 left")).to_be_visible()
+    page.goto("about:blank")
+    watched.problems[:] = [p for p in watched.problems if "net::ERR_FAILED" not in p]
+    page = visit(controller, "/identities/import")
+    take_file(page, path)
+    expect(page.get_by_text("50 devices of these names are there already and are left as they are")).to_be_visible()
+    page.get_by_role("button", name="Import 70 devices").click()
+    expect(page.get_by_text("70 devices imported")).to_be_visible()
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Result with tokens").click()
+    result = table(Path(waited.value.path()))
+    assert [r["outcome"] for r in result] == ["there already"] * 50 + ["imported"] * 70
+    assert all(r["token"] and r["expiresAt"] for r in result)
+    page.goto("about:blank")
+    page = visit(controller, "/identities/import")
+    take_file(page, path)
+    expect(page.get_by_text("All 120 devices are there already.")).to_be_visible()
+
+
+def test_columns_of_other_names_are_taken_for_what_one_says(visit, controller: Controller, api: Api, tmp_path: Path):
+    word = unique("map")
+    path = tmp_path / "inventory.csv"
+    path.write_text(f"Asset no;Host name;Groups;Rack\r\n17;{word};one two;R7\r\n")
+    page: Page = visit(controller, "/identities/import")
+    take_file(page, path)
+    expect(page.get_by_label("Column Host name")).to_have_value("name")
+    expect(page.get_by_label("Column Groups")).to_have_value("roleAttributes")
+    expect(page.get_by_label("Column Asset no")).to_have_value("")
+    page.get_by_label("Column Rack").select_option("tags.Rack")
+    page.get_by_label("Column Asset no").select_option("name")
+    page.get_by_role("button", name="Use these").click()
+    expect(page.get_by_text("Two columns are taken for name.")).to_be_visible()
+    page.get_by_label("Column Asset no").select_option("externalId")
+    page.get_by_role("button", name="Use these").click()
+    page.get_by_role("button", name="Import 1 device").click()
+    expect(page.get_by_text("1 device imported")).to_be_visible()
+    [made] = by_name(api, "/identities", word)
+    assert made["roleAttributes"] == ["one", "two"]
+    assert made["tags"] == {"Rack": "R7"}
+    assert made["externalId"] == "17"
+
+
+@pytest.mark.parametrize("form", ["list", "lines", "answer"])
+def test_json_is_imported_as_well(visit, controller: Controller, api: Api, tmp_path: Path, form: str):
+    word = unique("json")
+    items = [
+        {"name": f"{word}-1", "roleAttributes": ["a", "b"], "enrollment": {"ott": True}, "tags": {"room": "7"}},
+        {"name": f"{word}-2", "isAdmin": False, "enrollment": {"updb": f"{word}-user"}},
+    ]
+    path = tmp_path / "devices.json"
+    text = {
+        "list": json.dumps(items),
+        "lines": "\n".join(map(json.dumps, items)),
+        "answer": json.dumps({"data": items}),
+    }
+    path.write_text(text[form])
+    page: Page = visit(controller, "/identities/import")
+    take_file(page, path)
+    page.get_by_role("button", name="Import 2 devices").click()
+    expect(page.get_by_text("2 devices imported")).to_be_visible()
+    [first], [second] = by_name(api, "/identities", f"{word}-1"), by_name(api, "/identities", f"{word}-2")
+    assert (first["roleAttributes"], first["tags"]) == (["a", "b"], {"room": "7"})
+    assert second["enrollment"]["updb"]["token"]
+    path.write_text('[{"name": "x"},\n 7]')
+    page.get_by_role("button", name="Another file").click()
+    take_file(page, path)
+    expect(page.get_by_text("JSON has to be a list of objects")).to_be_visible()
+
+
+def test_hostile_cells_are_only_text(visit, controller: Controller, tmp_path: Path):
+    """Neither in the preview, nor in the choice of columns, nor in a refusal."""
     path = tmp_path / "hostile.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter=";").writerows([["name", "nonsense <i>"], *([h, "x"] for h in HOSTILE)])
     page: Page = visit(controller, "/identities/import")
     take_file(page, path)
     expect(page.get_by_role("region", name="The first lines")).to_contain_text(HOSTILE[0])
-    expect(page.get_by_role("alert").filter(has_text="nonsense <i>")).to_be_visible()
+    expect(page.get_by_role("region", name="What the columns mean")).to_contain_text("nonsense <i>")
+    page.get_by_role("button", name="Use these").click()
+    expect(page.get_by_text("What would come of it")).to_be_visible()
     assert page.locator("main img, main script, main i").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
@@ -253,11 +345,26 @@ def test_the_intermediate_is_replaced_with_words_before(visit, make_controller):
     expect(page.get_by_role("dialog").get_by_role("button", name="Replace the root")).to_be_disabled()
 
 
-def test_health_is_that_of_the_doctor(visit, controller: Controller, api: Api):
-    page: Page = visit(controller, "/checks")
+def test_health_is_that_of_the_doctor_and_all_numbers_agree(visit, network: Controller, network_api: Api, made):
+    """The dot, the overview and the page Health show the same findings."""
+    ca = made.ids["cas"][0]
+    network_api.patch(f"/cas/{ca}", {"isAuthEnabled": False}).ok()
+    page: Page = visit(network, "/checks")
     settled(page)
-    for check in api.on(OWN).get("/checks").ok():
+    found = network_api.on(OWN).get("/checks").ok()
+    for check in found:
         expect(page.locator(f"[data-check='{check['id']}']")).to_contain_text(check["title"])
+    bad = [c for c in found if c["state"] != "ok"]
+    assert f"ca-{ca}" in {c["id"] for c in bad}
+    expect(page.get_by_role("heading", name=f"{len(bad)} things to look at")).to_be_visible()
+    expect(page.locator(".top .health")).to_have_text(f"{len(bad)} to look at")
+    page.locator(".top .health").click()
+    go(page, "/overview")
+    expect(page.locator(".findings li")).to_have_count(len(bad))
+    expect(page.locator(".findings")).to_contain_text("its connections are off")
+    network_api.patch(f"/cas/{ca}", {"isAuthEnabled": True}).ok()
+    expect(page.locator(".findings li")).to_have_count(len(bad) - 1, timeout=30_000)
+    expect(page.locator(".top .health")).to_have_text(f"{len(bad) - 1} to look at")
 
 
 @pytest.mark.parametrize("form", ["CSV", "JSON lines"])
@@ -268,8 +375,9 @@ def test_the_audit_log_is_filtered_live_and_downloaded(visit, controller: Contro
     api.create("/services", {"name": name, "encryptionRequired": True})
     expect(page.locator("table.rows")).to_contain_text(name, timeout=20_000)
     page.get_by_role("button", name="Download these changes").click()
-    with page.expect_download() as waited:
-        page.get_by_role("menuitem", name=form).click()
+    with page.expect_download() as waited, page.expect_request("**/zitilite/v1/audit/export**") as asked:
+        page.get_by_role("menuitem", name=f"As {form}").click()
+    assert f"format={'csv' if form == 'CSV' else 'jsonl'}" in asked.value.url
     text = Path(waited.value.path()).read_text()
     found: list[Any] = (
         list(csv.DictReader(text.splitlines())) if form == "CSV" else [json.loads(line) for line in text.splitlines()]

@@ -11,7 +11,11 @@ from playwright.sync_api import Browser, Page
 from tests.browser.pages import DESKTOP, PHONE, TABLET, Watched, go, settled, sign_in
 from tests.controllers import ROOT
 
-ENTITY_KEYS = re.findall(r'^    key: "([\w-]+)"', (ROOT / "static/js/entities.js").read_text(), re.MULTILINE)
+ENTITY_KEYS = [
+    key
+    for file in sorted((ROOT / "static/js/entities").glob("*.js"))
+    for key in re.findall(r'^    key: "([\w-]+)"', file.read_text(), re.MULTILINE)
+]
 PLAIN = (
     "/overview",
     "/about",

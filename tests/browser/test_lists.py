@@ -11,6 +11,7 @@ from tests.browser.demo import HOSTILE
 from tests.browser.pages import go, settled, title
 from tests.controllers import Api, Controller
 from tests.flows import sql, unique
+from wire.resource import OWN
 
 ROWS = "table.rows tbody tr"
 
@@ -120,6 +121,46 @@ def test_sorting_and_paging_are_in_the_address(devices: Page):
     expect(devices.locator(f"{ROWS} .main-link").first).to_have_text(first)
 
 
+@pytest.mark.parametrize(
+    "sort", ["name", "name desc", "createdAt desc", "enrollmentState", "certificateExpiresAt desc"]
+)
+def test_more_is_loaded_below_and_nothing_is_left_out(visit, network: Controller, network_api: Api, made, sort: str):
+    """By the values of the last row: what comes before it meanwhile shifts nothing."""
+    page = visit(network, f'/identities?limit=20&filter=not (name contains "early")&sort={sort}')
+    settled(page)
+    expect(page.locator(ROWS)).to_have_count(20)
+    if sort == "name":
+        network_api.create("/identities", {"name": f"0-{unique('before')}", "type": "Device", "isAdmin": False})
+    seen = 20
+    with page.expect_request(lambda r: "/identities?" in r.url and "limit=20" in r.url) as asked:
+        page.get_by_role("button", name="Load more").click()
+    assert "offset=" not in asked.value.url
+    while seen < 55:
+        expect(page.locator(ROWS)).not_to_have_count(seen)
+        seen = page.locator(ROWS).count()
+        if page.get_by_role("button", name="Load more").count():
+            page.get_by_role("button", name="Load more").click()
+    names = page.locator(f"{ROWS} .main-link").all_inner_texts()
+    assert len(names) == len(set(names))
+    listed = {i["name"] for i in network_api.get("/identities", limit=500).ok()}
+    assert {n for n in listed if not n.startswith("0-")} == {n for n in names if not n.startswith("0-")}
+
+
+def test_more_of_a_log_is_loaded_by_its_time(visit, controller: Controller, api: Api):
+    """Rows of the same millisecond neither come twice nor get lost, though new ones come meanwhile."""
+    word = unique("log")
+    for n in range(45):
+        api.create("/services", {"name": f"{word}-{n}", "encryptionRequired": True})
+    page = visit(controller, f'/audit?limit=20&filter=entityName contains "{word}"')
+    settled(page)
+    api.create("/services", {"name": f"{word}-late", "encryptionRequired": True})
+    for seen in (40, 45):
+        page.get_by_role("button", name="Load more").click()
+        expect(page.locator(ROWS)).to_have_count(seen)
+    names = page.locator(f"{ROWS} .main-link").all_inner_texts()
+    assert set(names) == {f"create {word}-{n}" for n in range(45)}
+
+
 def test_a_view_is_saved_in_this_browser(devices: Page):
     box(devices).fill("isAdmin = true")
     box(devices).press("Enter")
@@ -129,6 +170,9 @@ def test_a_view_is_saved_in_this_browser(devices: Page):
     devices.get_by_role("button", name="Save").click()
     go(devices, "/identities")
     devices.get_by_role("button", name="Views").click()
+    expect(devices.get_by_role("menuitem", name="Only administrators")).to_have_text("Only administrators1")
+    expect(devices.get_by_role("menuitem", name="Administrators", exact=False).first).to_contain_text("1")
+    expect(devices.get_by_role("menuitem", name="Disabled")).to_contain_text("2")
     devices.get_by_role("menuitem", name="Only administrators").click()
     expect(total(devices)).to_have_text("1 device")
 
@@ -185,6 +229,35 @@ def test_many_are_changed_at_once_and_what_failed_is_tried_again(visit, controll
     page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
     expect(page.get_by_text("Nothing fits")).to_be_visible()
     assert api.get("/services", filter=f'name contains "{word}"').ok() == []
+
+
+@pytest.mark.timeout(180)
+def test_five_hundred_tokens_are_renewed_at_once(visit, make_controller):
+    """All that fit the filter, not only those of the page; in few requests; the old tokens are void."""
+    server = make_controller()
+    api = server.admin()
+    lines = ["name,enrollment", *(f"bulk-{n:03d},ott" for n in range(500))]
+    csv = {"content-type": "text/csv"}
+    made = api.on(OWN).post("/bulk", "\n".join(lines), params={"entity": "identities"}, headers=csv).ok()
+    before = {r["name"]: r["enrollments"][0]["token"] for r in made["results"]}
+    page = visit(server, "/identities?filter=bulk-&limit=50")
+    settled(page)
+    page.get_by_label("Select all rows of this page").check()
+    page.get_by_role("button", name="Select all 500").click()
+    expect(page.get_by_role("region", name="Selected")).to_contain_text("500 selected")
+    sent: list[str] = []
+    page.on("request", lambda r: sent.append(r.url) if r.method == "POST" else None)
+    page.get_by_role("region", name="Selected").get_by_role("button", name="Renew tokens").click()
+    page.get_by_role("dialog").get_by_role("radio", name="1 day").check()
+    page.get_by_role("dialog").get_by_role("button", name="Renew", exact=True).click()
+    expect(page.get_by_text("500 of 500", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.locator(".results li")).to_have_count(0)
+    assert len(sent) == 5
+    page.get_by_role("dialog").get_by_role("button", name="Close").last.click()
+    after = [e for offset in (0, 250) for e in api.get("/enrollments", limit=250, offset=offset).ok()]
+    assert len(after) == 500
+    assert not {e["token"] for e in after} & set(before.values())
+    expect(page.locator(ROWS).first).to_contain_text("23 h")
 
 
 def test_changes_of_others_arrive_without_a_jump(visit, controller: Controller, api: Api):

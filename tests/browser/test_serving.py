@@ -121,5 +121,5 @@ def test_descriptions_stay_behind_and_lines_keep_their_numbers(api: Api, control
 
 
 def test_compression_is_worth_it(api: Api, controller: Controller):
-    plain = page(api, controller, "/static/js/entities.js", **{"Accept-Encoding": "identity"}).content
+    plain = page(api, controller, "/static/js/entities/access.js", **{"Accept-Encoding": "identity"}).content
     assert len(gzip.compress(plain)) < len(plain) / 2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+import pyotp
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.pages import go, settled, title
 from tests.controllers import Api, Controller
-from tests.flows import unique
+from tests.flows import unique, with_password
 
 
 def end_newest_session(api: Api) -> None:
@@ -49,6 +53,40 @@ def test_a_second_tab_takes_the_session_over(visit, controller: Controller, watc
     second = opened.value
     watched.attach(second)
     expect(title(second, "Services")).to_be_visible()
+
+
+@pytest.fixture
+def secured(controller: Controller, api: Api) -> tuple[str, str, pyotp.TOTP]:
+    """An administrator with a second factor: user name, password, and what makes its codes."""
+    _, user, password = with_password(api, isAdmin=True)
+    own = controller.api().login(user, password)
+    own.post("/current-identity/mfa", {}).ok(201)
+    totp = pyotp.parse_uri(own.get("/current-identity/mfa").ok()["provisioningUrl"])
+    assert isinstance(totp, pyotp.TOTP)
+    own.post("/current-identity/mfa/verify", {"code": totp.now()}).ok()
+    return user, password, totp
+
+
+def test_the_second_factor_is_asked_for(visit, controller: Controller, secured, watched):
+    """First the password, then the code; a wrong one can be typed again, and the session works."""
+    watched.allowed |= {400, 401}
+    user, password, totp = secured
+    page: Page = visit(controller, "/services", signed_in=False)
+    expect(page.get_by_label("One-time code")).to_be_hidden()
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    code = page.get_by_label("One-time code")
+    expect(code).to_be_focused()
+    near = {totp.at(int(time.time()) + 30 * step) for step in range(-3, 4)}
+    code.fill(next(f"{n:06d}" for n in range(10) if f"{n:06d}" not in near))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert").filter(has_text="code")).to_be_visible()
+    code.fill(totp.now())
+    page.get_by_role("button", name="Sign in").click()
+    expect(title(page, "Services")).to_be_visible()
+    page.reload()
+    expect(title(page, "Services")).to_be_visible()
 
 
 def test_a_session_that_ends_in_a_form_is_taken_up_in_place(visit, controller: Controller, api: Api, watched):

@@ -2,7 +2,7 @@ import { h, uid } from "../dom.js";
 import { icon } from "../icons.js";
 
 /**
- * @typedef {{label: string, run?: () => any, href?: string, icon?: string, danger?: boolean, checked?: boolean, note?: string} | null | false | undefined} Item
+ * @typedef {{label: string, run?: () => any, href?: string, icon?: string, danger?: boolean, checked?: boolean, note?: import("../dom.js").Child} | null | false | undefined} Item
  *   null and false are left out
  */
 

@@ -15,7 +15,7 @@ const WORDS = {
   enrollment_minutes: ["Tokens of devices work for", "minutes"],
   router_enrollment_minutes: ["Tokens of routers work for", "minutes"],
   ca_key: ["Key of the next root and intermediate", ""],
-  backup_hours: ["Backups by the clock", "hours apart; 0: none"],
+  backup_hours: ["Backups by the clock", "hours apart"],
   backup_keep: ["Of those are kept", "the newest"],
   backup_folder: ["Folder for backups", ""],
   backup_passphrase: ["Passphrase of backups", ""],
@@ -28,6 +28,7 @@ export const settingName = (id) => (WORDS[id] || [(id[0].toUpperCase() + id.slic
 function shown(s) {
   if (s.isSecret) return h("span", { class: "soft" }, s.isSet ? "set, not shown" : "not set");
   if (!s.isSet) return h("span", { class: "none" }, "–");
+  if (s.id === "backup_hours" && s.value === "0") return "off";
   const unit = WORDS[s.id]?.[1] || "";
   return h("span", {}, h("bdi", {}, s.value), unit ? h("span", { class: "soft" }, ` ${unit}`) : null);
 }

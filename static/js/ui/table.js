@@ -95,6 +95,17 @@ export function rowTable({ of, sort, onSort, selected, onSelect = () => {}, menu
       show(body, made);
       mark();
     },
+    /** Put more below. @param {any[]} given */
+    add(given) {
+      const fresh = given.filter((row) => !lines.has(row.id));
+      body.append(...fresh.map((row, i) => {
+        const tr = line(row, rows.length + i);
+        lines.set(row.id, tr);
+        return tr;
+      }));
+      rows = [...rows, ...fresh];
+      mark();
+    },
     /** Take changes over in place; what changed glows once. @param {any[]} given @returns {number} how many rows changed */
     update(given) {
       let changed = 0;

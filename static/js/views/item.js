@@ -100,25 +100,36 @@ function about(of, row) {
   if ("roleAttributes" in row) pairs.push(["Attributes", attributes(row.roleAttributes, (a) => href(`/${of.key}`, { filter: `anyOf(roleAttributes) = ${JSON.stringify(a)}` }))]);
   if (row.validUntil) pairs.push(["Valid until", cell(of, { name: "validUntil", label: "", kind: "until" }, row)]);
   for (const [key, value] of Object.entries(row)) {
-    if (HIDDEN.has(key) || key.endsWith("Display") || key.endsWith("ExpiresAt") || isNothing(of, key, value)) continue;
-    pairs.push([label(of, key), drawn(of, key, value, row)]);
+    if (HIDDEN.has(key) || key.endsWith("Display") || key.endsWith("ExpiresAt") || isNothing(of, key, value, row)) continue;
+    const inner = of.fields.filter((f) => f.name.startsWith(`${key}.`));
+    if (!inner.length) pairs.push([label(of, key), drawn(of, key, value, row)]);
+    for (const f of inner) {
+      const found = at(row, f.name);
+      if (f.more && !found) continue;
+      pairs.push([f.label, f.kind === "refs" && found?.length ? found.map((/** @type {any} */ one) => reference(one, f.to || "")) : f.kind === "ref" && found ? reference(found, f.to || "") : plain(found, f.label)]);
+    }
   }
   pairs.push(["Created", time(row.createdAt)], ["Changed", time(row.updatedAt)]);
   return facts(pairs);
 }
 
-/** Whether there is nothing to show: empty, or a "no" that nobody would ask for. @param {Entity} of @param {string} key @param {any} value */
-function isNothing(of, key, value) {
+/** Whether there is nothing to show: empty, or a "no" that nobody would ask for. @param {Entity} of @param {string} key @param {any} value @param {any} row */
+function isNothing(of, key, value, row) {
   if (key === "lastSeenAt") return false;
   if (of.links?.some((l) => l.path === key)) return true;
+  if (of.columns.some((c) => c.kind === "state" && c.name === key)) return true;
+  // The same thing stands beside it, with its name.
+  if (key.endsWith("Id") && row[key.slice(0, -2)]?.entity) return true;
   if (value === false) return ![...of.fields, ...of.columns].some((f) => f.name === key && !(/** @type {any} */ (f).more));
-  return value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
+  return value === null || value === "" || (typeof value === "object" && Object.values(value).every((v) => v === "" || v === null));
 }
 
 /** @param {Entity} of @param {string} key @param {any} value @param {any} row @returns {import("../dom.js").Child} */
 function drawn(of, key, value, row) {
   const field = of.fields.find((f) => f.name === key);
   if (field?.kind === "roles") return roleChips(value, row[`${key}Display`]);
+  const words = field?.kind === "choice" && field.options?.find((o) => Array.isArray(o) && o[0] === value);
+  if (words) return words[1];
   if (field?.kind === "ref" && value) return reference(value, field.to || "");
   if (/fingerprint|serial|Token$/i.test(key) && typeof value === "string" && value) return code(value);
   if (value && typeof value === "object" && value.entity && value.id) return linked(value);

@@ -2,7 +2,7 @@
 import { MANAGEMENT, OWN, maybe, request } from "../api.js";
 import { inPairs, sha256Of, shareOver } from "../certs.js";
 import { h, show } from "../dom.js";
-import { open } from "../router.js";
+import { href, open } from "../router.js";
 import { day, isNever, relative, time } from "../time.js";
 import { code } from "../ui/copy.js";
 import { copyAs } from "../ui/copyas.js";
@@ -21,11 +21,11 @@ export async function panel(row, page) {
 
   async function load() {
     const side = kind === "identities" ? "identityId" : "routerId";
-    const used = maybe(`${OWN}/attempts`, { filter: `${side} = ${JSON.stringify(row.id)} and outcome = "ok" and kind != "enroll" sort by createdAt desc`, limit: 100 }, { quiet: true }).then((a) => a?.data || [], () => []);
-    const [keys, uses] = await Promise.all([keysOf(kind, row.id, row), used]);
+    const asked = (/** @type {string} */ more, limit = 100) => maybe(`${OWN}/attempts`, { filter: `${side} = ${JSON.stringify(row.id)} and ${more} sort by createdAt desc`, limit }, { quiet: true }).then((a) => ({ rows: a?.data || [], total: a?.meta.pagination?.totalCount || 0 }), () => ({ rows: [], total: 0 }));
+    const [keys, { rows: uses }, extensions] = await Promise.all([keysOf(kind, row.id, row), asked('outcome = "ok" and kind = "login"'), asked('kind = "extend"', 500)]);
     if (!page.isOpen) return;
     if (!keys.length) return show(body, h("p", { class: "soft" }, "None: it has not joined yet."));
-    show(body, keys.map((key) => one(kind, row, key, uses, load)));
+    show(body, keys.map((key) => one(kind, row, key, uses, load)), history(side, row, extensions));
   }
   await load();
   return card("Keys", body);
@@ -62,7 +62,6 @@ function certificate(kind, row, key, uses, again) {
   if (key.certPem) sha256Of(key.certPem).then((text) => show(sha256, code(text, "Copy the SHA-256 fingerprint")));
   else show(sha256, "–");
   const mine = uses.filter((u) => u.fingerprint === key.fingerprint);
-  const renewed = uses.filter((u) => u.kind === "extend");
   const asked = key.isExtendRequested ? stateMark("pending", key.isKeyRollRequested ? "asked for a new key" : "asked to extend") : null;
   const ask = (/** @type {boolean} */ rollKeys) => /** @type {Call} */ ({ method: "POST", path: `${MANAGEMENT}/authenticators/${encodeURIComponent(key.id)}/request-extend`, body: { rollKeys } });
   const tools = key.isRouter
@@ -84,11 +83,19 @@ function certificate(kind, row, key, uses, again) {
       ["Serial number", key.serial ? code(key.serial, "Copy the serial number") : "–"],
       ["SHA-256", sha256],
       ["SHA-1", key.fingerprint ? code(inPairs(key.fingerprint), "Copy the SHA-1 fingerprint") : "–"],
-      ["Last use", time(mine.find((u) => u.kind === "login")?.createdAt, "not in the log")],
-      ["Extended", renewed.length ? h("span", {}, count(renewed.length, "time"), ", last ", time(renewed[0].createdAt)) : "not yet"],
+      ["Last use", time(mine[0]?.createdAt, "not in the log")],
     ]),
     h("div", { class: "actions" }, tools, key.state === "blocked" ? null : button("Block this certificate …", () => block(row, key, again), "danger-quiet")),
   );
+}
+
+/** Every try to extend, as far as the log goes back. @param {string} side @param {any} row @param {{rows: any[], total: number}} found */
+function history(side, row, { rows, total }) {
+  const all = href("/attempts", { filter: `${side} = ${JSON.stringify(row.id)} and kind = "extend"` });
+  if (!rows.length) return h("p", { class: "soft" }, "Not extended yet, as far as the log goes back.");
+  const good = rows.filter((r) => r.outcome === "ok").length;
+  const words = `Extensions: ${count(good, "time")}${rows.length > good ? `, ${rows.length - good} refused` : ""}`;
+  return h("details", { class: "extensions" }, h("summary", {}, words), h("ol", { class: "log" }, rows.map((r) => h("li", {}, time(r.createdAt), stateMark(r.outcome === "ok" ? "passed" : "refused"), h("a", { href: href(`/attempts/${r.id}`), class: "log-text" }, h("bdi", {}, r.reason)), h("span", { class: "soft" }, r.sourceAddress)))), total > rows.length ? h("a", { href: all }, `All ${total.toLocaleString("en")}`) : null);
 }
 
 /** How much of its time is over. @param {any} key */

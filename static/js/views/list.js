@@ -2,8 +2,9 @@
  * The list of any entity. What it shows is in its address: filter, sort, page size, offset.
  * @typedef {import("../entities.js").Entity} Entity
  */
-import { listCall, listRows, removeCall } from "../data.js";
+import { behind, listCall, listRows, removeCall } from "../data.js";
 import { debounced, h, show } from "../dom.js";
+import { toFilter } from "../filter.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { capital, listTitle, placeTabs } from "../places.js";
@@ -20,7 +21,7 @@ import { filterBox } from "../ui/filterbox.js";
 import { menuButton } from "../ui/menu.js";
 import { bones, count, empty, failed, pageHead } from "../ui/parts.js";
 import { rowTable } from "../ui/table.js";
-import { announce, good } from "../ui/toast.js";
+import { announce, bad, good } from "../ui/toast.js";
 import { tokenItems } from "../ui/tokenacts.js";
 import "../ui/tokenbulk.js";
 
@@ -125,10 +126,15 @@ export function listView(page) {
     drawBar();
   }
   async function selectAll() {
-    for (let offset = 0; offset < known && page.isOpen; offset += 500) {
-      const { rows } = await listRows(of, { filter: box.filter(), sort: wanted.sort, limit: 500, offset });
-      for (const row of rows) selected.set(row.id, row);
-      if (!rows.length) break;
+    for (const button of bar.querySelectorAll("button")) button.disabled = true;
+    try {
+      for (let offset = 0; offset < known && page.isOpen; offset += 500) {
+        const { rows } = await listRows(of, { filter: box.filter(), sort: wanted.sort, limit: 500, offset });
+        for (const row of rows) selected.set(row.id, row);
+        if (!rows.length) break;
+      }
+    } catch (error) {
+      bad(error, "Selecting all");
     }
     table?.mark();
     drawBar();
@@ -145,7 +151,27 @@ export function listView(page) {
   function pager({ offset, rows, total: all }) {
     const sizes = h("select", { "aria-label": "Rows on a page", onchange: () => resize(Number(sizes.value)) }, [...new Set([...SIZES, wanted.limit])].sort((a, b) => a - b).map((n) => h("option", { value: n, selected: n === wanted.limit }, `${n} rows`)));
     const turn = (/** @type {number} */ to, /** @type {string} */ label, /** @type {string} */ sign, /** @type {boolean} */ isOff) => h("button", { type: "button", class: "icon-only", "aria-label": label, disabled: isOff, onclick: () => change({ offset: to }) }, icon(sign));
-    return [h("span", { class: "soft" }, `${(offset + 1).toLocaleString("en")}–${(offset + rows.length).toLocaleString("en")} of ${all.toLocaleString("en")}`), h("span", { class: "actions" }, sizes, turn(Math.max(0, offset - wanted.limit), "Previous page", "left", offset === 0), turn(offset + wanted.limit, "Next page", "right", offset + rows.length >= all))];
+    const held = table?.rows().length || rows.length;
+    const more = offset + held < all ? h("button", { type: "button", onclick: () => loadMore(all, more) }, "Load more") : null;
+    return [h("span", { class: "soft" }, `${(offset + 1).toLocaleString("en")}–${(offset + held).toLocaleString("en")} of ${all.toLocaleString("en")}`), h("span", { class: "actions" }, more, sizes, turn(Math.max(0, offset - wanted.limit), "Previous page", "left", offset === 0), turn(offset + held, "Next page", "right", offset + held >= all))];
+  }
+  /** Rows behind the last one, below the others. @param {number} all @param {any} button */
+  async function loadMore(all, button) {
+    const held = table?.rows() || [];
+    const now = { ...wanted, filter: box.filter() };
+    button.disabled = true;
+    try {
+      const found = await listRows(of, behind(of, now, held.at(-1)) || { ...now, offset: wanted.offset + held.length }, { signal: running.signal });
+      if (!page.isOpen || !table) return;
+      const first = held.length;
+      table.add(found.rows);
+      const still = wanted.offset + first + found.total;
+      show(foot, pager({ rows: held, total: found.offset ? found.total : still, offset: wanted.offset, limit: wanted.limit, fields: [] }));
+      announce(`${found.rows.length} more`);
+      /** @type {HTMLElement | undefined} */ ([...document.querySelectorAll("table.rows tbody tr")][first]?.querySelector(".main-link"))?.focus({ preventScroll: true });
+    } catch (error) {
+      fail(error);
+    }
   }
   /** @param {number} limit */
   function resize(limit) {
@@ -156,13 +182,15 @@ export function listView(page) {
   /** Look again without disturbing: rows change in place, new ones wait behind a pill. */
   const refresh = debounced(400, async () => {
     if (!page.isOpen || place.getAttribute("aria-busy") === "true" || document.hidden) return;
-    const found = await listRows(of, { ...wanted, filter: box.filter() }, { signal: running.signal, quiet: true }).catch(() => null);
+    const shown = table?.rows().length || 0;
+    const limit = Math.max(wanted.limit, Math.min(shown, 500));
+    const found = await listRows(of, { ...wanted, limit, filter: box.filter() }, { signal: running.signal, quiet: true }).catch(() => null);
     if (!found || !page.isOpen) return;
     if (!table) return found.rows.length ? draw(found) : undefined;
     const held = new Set(table.rows().map((r) => r.id));
     const fresh = found.rows.filter((r) => !held.has(r.id)).length;
     table.update(found.rows);
-    if (found.total <= known - 1 || found.rows.length < held.size) table.fade(new Set(found.rows.map((r) => r.id)));
+    if (held.size <= limit && (found.total <= known - 1 || found.rows.length < held.size)) table.fade(new Set(found.rows.map((r) => r.id)));
     const more = Math.max(fresh && found.total > known ? found.total - known : 0, 0);
     pill.hidden = !fresh;
     show(pill, icon("refresh"), more ? `${more} new` : "The list has changed");
@@ -203,8 +231,9 @@ function readAddress(page, of) {
 
 /** @param {import("../router.js").Page} page @param {Entity} of @param {{filter: string, sort: string}} wanted @param {(query: string) => void} visit @returns {import("../ui/menu.js").Item[]} */
 function viewItems(page, of, wanted, visit) {
-  const given = (of.views || []).map((v) => ({ label: v.name, icon: "filter", run: () => visit(new URLSearchParams({ filter: v.filter.replace("{in30days}", inDays(30)), ...(v.sort ? { sort: v.sort } : {}) }).toString()) }));
-  const own = savedViews(of.key).map((v) => ({ label: v.name, icon: "star", run: () => visit(v.query) }));
+  const entry = (/** @type {string} */ label, /** @type {string} */ sign, /** @type {string} */ query) => ({ label, icon: sign, note: howMany(of, query), run: () => visit(query) });
+  const given = (of.views || []).map((v) => entry(v.name, "filter", new URLSearchParams({ filter: v.filter.replace("{in30days}", inDays(30)), ...(v.sort ? { sort: v.sort } : {}) }).toString()));
+  const own = savedViews(of.key).map((v) => entry(v.name, "star", v.query));
   return [
     { label: `All ${of.many}`, icon: of.icon, run: () => visit("") },
     ...given,
@@ -212,6 +241,15 @@ function viewItems(page, of, wanted, visit) {
     { label: "Save this view …", icon: "plus", run: () => keepView(of, page) },
     own.length ? { label: "Forget a view …", icon: "trash", run: () => forgetView(of) } : null,
   ];
+}
+
+/** How many a view holds; comes when it is known. @param {Entity} of @param {string} query */
+function howMany(of, query) {
+  const number = h("span", {});
+  const typed = new URLSearchParams(query).get("filter") || "";
+  const filter = typed && toFilter(typed, [], of.search || "name");
+  listRows(of, { filter, limit: 1 }, { quiet: true }).then((found) => (number.textContent = found.total.toLocaleString("en")), () => {});
+  return number;
 }
 
 /** @param {Entity} of @param {import("../router.js").Page} page */

@@ -2,7 +2,7 @@
 import { MANAGEMENT, OWN, get, maybe } from "../api.js";
 import { debounced, h, show } from "../dom.js";
 import { entityOf } from "../entities.js";
-import { look, watchHealth } from "../health.js";
+import { watchHealth } from "../health.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { href } from "../router.js";
@@ -25,7 +25,6 @@ export function overviewView(page) {
       if (!page.isOpen) return;
       show(counts, found ? funnel(found) : await plainFunnel());
       show(strip, expiry(found));
-      look(found);
     } catch (error) {
       if (page.isOpen && !quiet) show(counts, failed(error, () => load(), "The overview could not be loaded"));
     }
@@ -33,7 +32,7 @@ export function overviewView(page) {
   const loadAttempts = () => fill(attempts, "attempts", attemptLine, "Attempts to enroll, to renew or to sign in stand here, with the reason when one was refused.");
   const loadChanges = () => fill(changes, "audit", changeLine, "What administrators change stands here, with who did it.");
 
-  watchHealth((found) => page.isOpen && show(attention, findings(found)));
+  page.onLeave(watchHealth((found) => page.isOpen && show(attention, findings(found))));
   const again = debounced(800, () => page.isOpen && (load(true), loadAttempts(), loadChanges()));
   page.onLeave(listen(again));
   show(counts, h("div", { class: "funnel bones-like" }));
@@ -132,9 +131,11 @@ function nextOnes(o) {
   const words = /** @type {Record<string, string>} */ ({ server: "server", root: "root", intermediate: "intermediate", ca: "CA" });
   return h("ul", { class: "next" }, soon.map((/** @type {any} */ e) => {
     const left = (Date.parse(e.expiresAt) - Date.now()) / 1000;
-    const target = { identity: `/identities/${e.id}`, router: `/edge-routers/${e.id}`, ca: `/cas/${e.id}` }[/** @type {"ca"} */ (e.kind)];
+    const place = { identity: "identities", router: "edge-routers", ca: "cas" }[/** @type {"ca"} */ (e.kind)];
+    // Where it can be renewed at once.
+    const target = !place ? "/own-certificates" : e.what === "token" ? `/enroll/${place}/${encodeURIComponent(e.id)}` : `/${place}/${encodeURIComponent(e.id)}`;
     const label = [words[e.kind] && `${words[e.kind]} `, h("bdi", {}, e.kind === "server" || e.kind === "root" || e.kind === "intermediate" ? "" : e.name)];
-    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), target ? h("a", { href: href(target), title: e.name }, label) : h("span", { title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? (e.what === "token" ? "ended" : `ended ${span(-left)} ago`) : span(left))));
+    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), h("a", { href: href(target), title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? (e.what === "token" ? "ended" : `ended ${span(-left)} ago`) : span(left))));
   }));
 }
 
@@ -144,7 +145,7 @@ function nextOnes(o) {
 function findings(found) {
   if (!found) return empty("check", "No checks", "This controller does not look after itself, or it has not answered yet.");
   if (!found.length) return h("p", { class: "all-good" }, icon("check"), "Nothing needs you.");
-  return h("ul", { class: "findings" }, found.map((f) => h("li", { class: f.level }, stateMark(f.level === "bad" ? "refused" : "warning", " "), h("span", {}, h("bdi", {}, f.text)), h("a", { href: f.href, class: "button small" }, f.link))));
+  return h("ul", { class: "findings" }, found.map((f) => h("li", { class: f.level }, stateMark(f.level === "bad" ? "refused" : "warning", " "), h("span", {}, h("bdi", {}, f.title), f.text ? [": ", h("bdi", {}, f.text)] : null), h("a", { href: f.href, class: "button small", "aria-label": `${f.link}: ${f.title}` }, f.link))));
 }
 
 // --- the two logs

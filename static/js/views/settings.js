@@ -22,5 +22,5 @@ export function settingsView(page) {
     place.setAttribute("aria-busy", "false");
   }
   load();
-  return h("div", {}, placeTabs("settings", "/settings"), pageHead({ title: "Settings", actions: copyAs(() => ({ method: "GET", path: `${OWN}/settings`, query: { limit: 500 } }), { what: "the settings" }) }), h("p", { class: "lead" }, "A flag wins over a variable, a variable over the settings file, that over what is chosen here."), place);
+  return h("div", {}, placeTabs("settings", "/settings"), pageHead({ title: "Lifetimes and limits", actions: copyAs(() => ({ method: "GET", path: `${OWN}/settings`, query: { limit: 500 } }), { what: "the settings" }) }), h("p", { class: "lead" }, "A flag wins over a variable, a variable over the settings file, that over what is chosen here."), place);
 }

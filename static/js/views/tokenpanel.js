@@ -5,6 +5,7 @@ import { href } from "../router.js";
 import { time } from "../time.js";
 import { METHOD_WORDS, isUsable, ownerOf, tokensOf } from "../tokens.js";
 import { card, stateMark } from "../ui/parts.js";
+import { secondToken } from "../ui/secondtoken.js";
 import { copyToken, reissue, renew, revoke, save } from "../ui/tokenacts.js";
 
 /** @param {any} row @param {import("../router.js").Page} page */
@@ -14,11 +15,15 @@ export async function panel(row, page) {
   if (!owner) return null;
   const { kind, id, name } = owner;
   const body = h("div", {});
+  const isIn = row.isVerified === true || Object.keys(row.authenticators || {}).length > 0;
   const address = href(`/enroll/${kind}/${encodeURIComponent(id)}`);
 
   async function load() {
     const tokens = (await tokensOf(kind, id)).filter((t) => !isToken || t.id === row.id);
-    if (page.isOpen) show(body, tokens.length ? h("ul", { class: "token-list" }, tokens.map(line)) : none());
+    if (!page.isOpen) return;
+    const taken = tokens.filter(isUsable).map((t) => t.method);
+    const another = kind === "identities" && !isToken && (tokens.length || isIn) ? h("div", { class: "actions" }, button("Another token …", () => then(secondToken(id, name, taken)))) : null;
+    show(body, h("div", { class: "stack tight" }, tokens.length ? h("ul", { class: "token-list" }, tokens.map(line)) : none(), another));
   }
   const then = async (/** @type {Promise<boolean>} */ done) => (await done) && load();
   const button = (/** @type {string} */ label, /** @type {() => any} */ run, kind = "") => h("button", { type: "button", class: `small ${kind}`, onclick: run }, label);
@@ -30,7 +35,6 @@ export async function panel(row, page) {
   }
   function none() {
     if (isToken) return h("p", { class: "soft" }, "It was used, replaced or revoked.");
-    const isIn = row.isVerified === true || Object.keys(row.authenticators || {}).length > 0;
     if (isIn) return h("p", { class: "soft" }, "None.");
     return h("div", { class: "actions" }, h("p", { class: "soft" }, "None: nobody can join as it now."), h("button", { type: "button", class: "primary", onclick: () => then(reissue(kind, id, name, false)) }, "Make a token …"));
   }
