@@ -220,16 +220,16 @@ def write() -> Iterator[None]:
             else:
                 yield
             return
-        try:
-            with _turn:
+        with _turn:
+            try:
                 with database.atomic("IMMEDIATE"):
                     yield
                     while _late:
                         _late.pop()()
                     done = time.perf_counter()
-                _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
-        finally:
-            _late.clear()
+            finally:
+                _late.clear()
+            _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
 
 
 @contextmanager
