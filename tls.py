@@ -49,6 +49,7 @@ IsQuick = Callable[[str, str, str, Mapping[str, str]], bool]
 _RECORD = 16384  # largest plaintext of a TLS record, RFC 8446 5.1
 _RECORDS_PER_TURN = 8
 _CHUNK_LINE = 4096
+_CHUNK_WASTE = 64 * 1024  # of chunk lines that a body may have beyond its own length: reading them costs time
 _STREAM_BYTES = 256 * 1024  # what may wait for the client of a stream
 _OWN_FILES = 2  # the listener and the trigger
 _GRACE_SECONDS = 1.0  # that a connection may be still before it makes room for another
@@ -129,6 +130,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """Waitress's parser with exact limits for chunked bodies and RFC 9112's rule on Host."""
 
     adj: Any
+    raw_bytes = 0
 
     def received(self, data: bytes) -> int:
         is_chunk = self.chunked and not self.completed
@@ -141,7 +143,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     def _received_chunks(self, data: bytes) -> int:
         body = self.body_rcv
         consumed: int = body.received(data)
-        if len(body) >= self.adj.max_request_body_size:
+        self.raw_bytes += consumed
+        if self.raw_bytes > 2 * len(body) + _CHUNK_WASTE:
+            self.error = BadRequest("the chunks are too small")
+        elif len(body) >= self.adj.max_request_body_size:
             self.error = RequestEntityTooLarge("")
         elif body.error:
             self.error = body.error
