@@ -42,6 +42,7 @@ is_shared = False
 # Whether other processes write to the database as well, and whether this is the first of those on a file.
 has_company, is_first = False, True
 _followers: list[Callable[[Any], None]] = []
+_late: set[Callable[[], None]] = set()  # of the one write transaction of this process
 _write_lock = threading.RLock()
 
 # While a long transaction is under way (in any process), and how long the last ones took to become durable.
@@ -219,11 +220,16 @@ def write() -> Iterator[None]:
             else:
                 yield
             return
-        with _turn:
-            with database.atomic("IMMEDIATE"):
-                yield
-                done = time.perf_counter()
-            _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
+        try:
+            with _turn:
+                with database.atomic("IMMEDIATE"):
+                    yield
+                    while _late:
+                        _late.pop()()
+                    done = time.perf_counter()
+                _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
+        finally:
+            _late.clear()
 
 
 @contextmanager
@@ -268,6 +274,18 @@ def savepoint() -> Iterator[None]:
     """A part of a write transaction that an exception undoes by itself."""
     with database.savepoint():
         yield
+
+
+def at_the_end(work: Callable[[], None]) -> None:
+    """Have something done once before the write transaction ends, however often it is asked for; else at once.
+
+    A row that is written again and again in one transaction gets slower each time in PostgreSQL, which keeps
+    every version of it until then.
+    """
+    if database.in_transaction():
+        _late.add(work)
+    else:
+        work()
 
 
 def attempt() -> AbstractContextManager[Any]:

@@ -56,6 +56,7 @@ BAD_JSON = {
     "empty": (b"", 602, "COULD_NOT_VALIDATE"),
     "blank": (b" \n\t", 602, "COULD_NOT_VALIDATE"),
     "open brace": (b"{", 400, "COULD_NOT_PARSE_BODY"),
+    "minus": (b"-", 400, "COULD_NOT_PARSE_BODY"),
     "trailing comma": (b'{"name":"x",}', 400, "COULD_NOT_PARSE_BODY"),
     "single quotes": (b"{'name':'x'}", 400, "COULD_NOT_PARSE_BODY"),
     "open text": (b'{"name":"x', 400, "COULD_NOT_PARSE_BODY"),

@@ -266,7 +266,7 @@ def test_wrong_lines_of_a_csv_file_are_named_and_nothing_is_written(cli, api, tm
 
 def test_doctor_says_how_things_are_by_words_and_by_its_exit_code(cli, make_controller, tmp_path):
     server = make_controller()
-    healthy = Cli(tmp_path, "--data", str(server.data))
+    healthy = Cli(tmp_path, "--data", str(server.data), database=server.database)
     found = json.loads(healthy.run_code("doctor", "--output", "json", code=1))
     assert [check["id"] for check in found if check["state"] != "ok"] == ["backup"]
     backup = ("--passphrase-file", "secret")
