@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections import deque
 from typing import Any
 
@@ -15,8 +16,11 @@ from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import Error
 
 AT_ONCE = 2
-# At two times 25 hashes a second the last one in the line waits for four seconds.
+# How long the last one in the line may have to wait, in seconds, and how many they may be.
+PATIENCE = 10.0
 WAITING = 200
+# What one takes as long as none was seen, in seconds.
+_GUESS = 0.05
 _ALWAYS = re.compile(r"/(login/(password|username)|first-run|enroll/updb|authenticators(/[^/]+)?)/*\Z")
 _BY_METHOD = re.compile(r"/(authenticate|enroll)/*\Z")
 _METHOD = re.compile(r"(?:\A|&)method=(password|updb)(?:&|\Z)")
@@ -47,6 +51,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         super().__init__()
         self._at_once = max(1, min(AT_ONCE, threads - 1))
         self._under_way = 0
+        self._seconds = _GUESS
         self._waiting: deque[_Slow] = deque()
 
     def add_task(self, task: Any) -> None:
@@ -58,7 +63,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         slow = _Slow(task, self)
         with self.lock:
             is_free = self._under_way < self._at_once
-            is_full = len(self._waiting) >= WAITING
+            is_full = len(self._waiting) >= min(WAITING, PATIENCE * self._at_once / self._seconds)
             if is_free:
                 self._under_way += 1
             elif not is_full:
@@ -69,9 +74,10 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
             request.error = TooBusy("too many passwords wait to be checked: try again in 5 s")
             super().add_task(task)
 
-    def next_slow(self) -> None:
-        """One of them is done: the next may come."""
+    def next_slow(self, seconds: float) -> None:
+        """One of them is done, after so long: the next may come."""
         with self.lock:
+            self._seconds = max(0.8 * self._seconds + 0.2 * seconds, _GUESS)
             following = self._waiting.popleft() if self._waiting else None
             if following is None:
                 self._under_way -= 1
@@ -91,10 +97,11 @@ class _Slow:
         self._channel, self._dispatcher = channel, dispatcher
 
     def service(self) -> None:
+        began = time.monotonic()
         try:
             self._channel.service()
         finally:
-            self._dispatcher.next_slow()
+            self._dispatcher.next_slow(time.monotonic() - began)
 
     def cancel(self) -> None:
         self._channel.cancel()

@@ -49,8 +49,10 @@ IsQuick = Callable[[str, str, str, Mapping[str, str]], bool]
 _RECORD = 16384  # largest plaintext of a TLS record, RFC 8446 5.1
 _RECORDS_PER_TURN = 8
 _CHUNK_LINE = 4096
+_CHUNK_WASTE = 64 * 1024  # of chunk lines that a body may have beyond its own length: reading them costs time
 _STREAM_BYTES = 256 * 1024  # what may wait for the client of a stream
 _OWN_FILES = 2  # the listener and the trigger
+_MANY, _AT_ONCE = 128, 16  # connections from which on several are taken in one turn, and how many
 _GRACE_SECONDS = 1.0  # that a connection may be still before it makes room for another
 _BACKLOG = 1024
 _QUEUED_BYTES = 256 * 1024  # of answers that a client has not read yet; then its next request has to wait
@@ -129,6 +131,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """Waitress's parser with exact limits for chunked bodies and RFC 9112's rule on Host."""
 
     adj: Any
+    raw_bytes = 0
 
     def received(self, data: bytes) -> int:
         is_chunk = self.chunked and not self.completed
@@ -141,7 +144,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     def _received_chunks(self, data: bytes) -> int:
         body = self.body_rcv
         consumed: int = body.received(data)
-        if len(body) >= self.adj.max_request_body_size:
+        self.raw_bytes += consumed
+        if self.raw_bytes > 2 * len(body) + _CHUNK_WASTE:
+            self.error = BadRequest("the chunks are too small")
+        elif len(body) >= self.adj.max_request_body_size:
             self.error = RequestEntityTooLarge("")
         elif body.error:
             self.error = body.error
@@ -502,6 +508,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     """A listening HTTPS server; made by `create_server`."""
 
     channel_class = _Channel
+    next_channel_cleanup: float
 
     def __init__(
         self,
@@ -566,6 +573,14 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         self.context = _context(material)
 
     def _turn(self, seconds: float = 1) -> None:
+        # Not from `readable`, as waitress does: a descriptor that is closed there is polled all the same, and what is
+        # said of it would be taken for the new connection that gets its number.
+        now = time.time()
+        if now >= self.next_channel_cleanup:
+            self.next_channel_cleanup = now + self.adj.cleanup_interval
+            self.maintenance(now)
+        if len(self.active_channels) >= self.adj.connection_limit - _OWN_FILES:
+            self._make_room()
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
 
     def _finish(self) -> None:
@@ -606,11 +621,13 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
             if not self._closed:
                 super().pull_trigger()
 
-    def readable(self) -> bool:
-        """Whether connections are taken; looks after those that there are on the way."""
-        if len(self.active_channels) >= self.adj.connection_limit - _OWN_FILES:
-            self._make_room()
-        return bool(super().readable())
+    def handle_accept(self) -> None:
+        """Take a connection; where there are many, several, since each turn of the loop then takes its time."""
+        for _ in range(_AT_ONCE if len(self.active_channels) > _MANY else 1):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if not before < len(self.active_channels) < self.adj.connection_limit - _OWN_FILES:
+                return
 
     def _make_room(self) -> None:
         """Close some of the connections that wait the longest for their client; new ones are worth more."""

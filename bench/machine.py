@@ -53,6 +53,8 @@ class Server:
         began = time.perf_counter()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         return time.perf_counter() - began
 
     def pids(self) -> list[int]:

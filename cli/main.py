@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line; its settings are from the table in config.py."""
     top = argparse.ArgumentParser(
         prog="zitilite",
+        # A beginning of a word may be an option of the command that follows.
+        allow_abbrev=False,
         usage="zitilite [SETTINGS] COMMAND …",
         description="An OpenZiti-compatible controller in one process, and the commands to look after it. "
         "Without a command it starts; `zitilite run --help` shows its settings.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client import values as storage
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per counter, which nobody asked for
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# Room for some six thousand samples; there are twelve for each operation that is used.
+_FILE_BYTES = 1 << 20
 _SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5)
 
 
@@ -82,6 +86,7 @@ class Metrics:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         self._folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+        storage.MmapedDict = _Allocated  # type: ignore[attr-defined]
         storage.ValueClass = storage.MultiProcessValue()  # type: ignore[no-untyped-call]
         self.registry.unregister(self._requests)
         self.registry.unregister(self._seconds)
@@ -89,8 +94,9 @@ class Metrics:
 
     def answered(self, method: str, operation: str, status: int, seconds: float) -> None:
         """Note an answer. `operation` is the path with its variables unfilled."""
-        self._requests.labels(self.source, method, operation, str(status)).inc()
-        self._seconds.labels(self.source, method, operation).observe(seconds)
+        with suppress(OSError):  # there is no room for the file: an answer is worth more than its being counted
+            self._requests.labels(self.source, method, operation, str(status)).inc()
+            self._seconds.labels(self.source, method, operation).observe(seconds)
 
     def gauge(self, name: str, text: str, labels: Sequence[str], read: Read) -> None:
         """Show what `read` gives whenever somebody looks: the values of the labels, and the number."""
@@ -124,6 +130,16 @@ class Metrics:
         together = CollectorRegistry()
         MultiProcessCollector(together, self._folder)  # type: ignore[no-untyped-call]
         return _Joined(together, self.registry)
+
+
+class _Allocated(MmapedDict):
+    """A file of counts with room on the disk: writing into memory that has none ends the process (SIGBUS)."""
+
+    def __init__(self, filename: str, read_mode: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
+        if not read_mode:
+            with Path(filename).open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, _FILE_BYTES)
+        super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
 
 
 class _Joined:
