@@ -173,6 +173,7 @@ def open_authority(settings: config.Settings, folder: Path, names: Sequence[str]
         router_days=settings.router_certificate_days,
         signing=_own_chain(settings, "signing_cert", "signing_key"),
         server=_own_chain(settings, "server_cert", "server_cert_key"),
+        passphrase=settings.passphrase_of_keys(),
     )
     return pki.Authority.open(folder, options, clock=now)
 

@@ -418,7 +418,7 @@ def load_pkcs7(data: bytes) -> list[Cert]:
     """The certificates of a PKCS#7 bundle (DER), as /.well-known/est/cacerts has it. Raises BadCertificate."""
     try:
         return [Cert(raw) for raw in pkcs7.load_der_pkcs7_certificates(data)]
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise BadCertificate("der", f"this is no PKCS#7 bundle of certificates: {error}") from error
 
 

@@ -205,6 +205,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("signing_key", str, "", "own CA: PEM with the signing key"),
     Setting("server_cert", str, "", "own server certificate: PEM with its chain (its key signs tokens)"),
     Setting("server_cert_key", str, "", "own server certificate: PEM with its key"),
+    Setting(
+        "key_passphrase",
+        _between(8, 200, empty=True),
+        "",
+        "passphrase of 8 to 200 characters that the private keys in the data folder are encrypted with",
+        secret=True,
+    ),
+    Setting("key_passphrase_file", _optional_path, "", "file whose first line is that passphrase"),
     Setting("body_limit", _positive, 1024 * 1024, "largest request body in bytes"),
     Setting("bulk_limit", _positive, 16 * 1024 * 1024, "largest body of a bulk request in bytes"),
     Setting("workers", _from_zero, 0, "processes that serve; 0 takes one for each core, four at most"),
@@ -295,6 +303,24 @@ class Settings:
     def advertised(self, port: int) -> tuple[Address, ...]:
         """The addresses clients use, first the one in tokens; `port` is the one really listened on."""
         return tuple(Address(a.host, a.port or port) for a in self.asked_addresses())
+
+    def passphrase_of_keys(self) -> str:
+        """What the private keys are encrypted with; "" for nothing. Raises SettingError."""
+        file: Path | None = self.values["key_passphrase_file"]
+        given: str = self.values["key_passphrase"]
+        if file is None:
+            return given
+        if given:
+            raise SettingError("settings 'key_passphrase' and 'key_passphrase_file' exclude each other")
+        try:
+            first = file.read_text().partition("\n")[0].rstrip("\r")
+            return _between(8, 200)(first)
+        except OSError as e:
+            raise SettingError(
+                f"the file of setting 'key_passphrase_file', {file}, cannot be read: {e.strerror}"
+            ) from None
+        except ValueError:
+            raise SettingError(f"the first line of {file} must be a passphrase of 8 to 200 characters") from None
 
     def asked_addresses(self) -> tuple[Address, ...]:
         """The same as they were given; port 0 stands for the one listened on."""

@@ -30,6 +30,7 @@ _V1 = (
     'CREATE INDEX "identity_type_disabled_at_disabled_until_is_enrolled_tok_05dd778" ON "identity" '
     '("type", "disabled_at", "disabled_until", "is_enrolled", "token_expires_at", "cert_expires_at", '
     '"external_id", "id")',
+    'CREATE INDEX "identity_created_at_id" ON "identity" ("created_at", "id")',
     'CREATE INDEX "identity_last_seen_at_id" ON "identity" ("last_seen_at", "id")',
     'CREATE INDEX "identity_token_expires_at_id" ON "identity" ("token_expires_at", "id")',
     'CREATE INDEX "identity_cert_expires_at_id" ON "identity" ("cert_expires_at", "id")',
@@ -63,6 +64,8 @@ _V1 = (
     'CREATE UNIQUE INDEX "authenticator_cert_fingerprint" ON "authenticator" ("cert_fingerprint")',
     'CREATE INDEX "authenticator_ca_id" ON "authenticator" ("ca_id")',
     'CREATE UNIQUE INDEX "authenticator_identity_id_method" ON "authenticator" ("identity_id", "method")',
+    'CREATE INDEX "authenticator_created_at_id" ON "authenticator" ("created_at", "id")',
+    'CREATE INDEX "authenticator_updated_at" ON "authenticator" ("updated_at")',
     'CREATE TRIGGER "authenticator_insert_identity" AFTER INSERT ON "authenticator" WHEN '
     'NEW."identity_id" IS NOT NULL BEGIN UPDATE "identity" SET "is_enrolled" = EXISTS (SELECT 1 FROM '
     '"authenticator" WHERE "identity_id" = NEW."identity_id"), "cert_expires_at" = (SELECT '
@@ -103,6 +106,7 @@ _V1 = (
     'CREATE UNIQUE INDEX "enrollment_router_id" ON "enrollment" ("router_id")',
     'CREATE INDEX "enrollment_ca_id" ON "enrollment" ("ca_id")',
     'CREATE UNIQUE INDEX "enrollment_identity_id_method" ON "enrollment" ("identity_id", "method")',
+    'CREATE INDEX "enrollment_created_at_id" ON "enrollment" ("created_at", "id")',
     'CREATE TRIGGER "enrollment_insert_identity" AFTER INSERT ON "enrollment" WHEN NEW."identity_id" '
     'IS NOT NULL BEGIN UPDATE "identity" SET "token_expires_at" = (SELECT MAX("expires_at") FROM '
     '"enrollment" WHERE "identity_id" = NEW."identity_id") WHERE "id" = NEW."identity_id"; END',
@@ -133,8 +137,9 @@ _V1 = (
     '("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE)',
     'CREATE UNIQUE INDEX "api_session_token" ON "api_session" ("token")',
     'CREATE INDEX "api_session_identity_id" ON "api_session" ("identity_id")',
-    'CREATE INDEX "api_session_ca" ON "api_session" ("ca")',
     'CREATE INDEX "api_session_expires_at" ON "api_session" ("expires_at")',
+    'CREATE INDEX "api_session_last_activity_at_id" ON "api_session" ("last_activity_at", "id")',
+    'CREATE INDEX "api_session_ca" ON "api_session" ("ca") WHERE ("ca" IS NOT NULL)',
     'CREATE TABLE "session_certificate" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
     'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" BOOLEAN NOT NULL, '
     '"session_id" TEXT NOT NULL, "certificate" TEXT NOT NULL, "fingerprint" TEXT NOT NULL, "subject" '
@@ -321,6 +326,10 @@ _V1 = (
     'TEXT, "router_name" TEXT, "ca" TEXT, "ca_name" TEXT, "enrollment" TEXT, "token_print" TEXT, '
     '"subject" TEXT, "issuer" TEXT, "fingerprint" TEXT, "serial" TEXT, "duration_us" INTEGER NOT '
     'NULL, "request_id" TEXT NOT NULL)',
+    'CREATE INDEX "attempt_created_at_id" ON "attempt" ("created_at", "id")',
+    'CREATE INDEX "attempt_identity" ON "attempt" ("identity")',
+    'CREATE INDEX "attempt_router" ON "attempt" ("router") WHERE ("router" IS NOT NULL)',
+    'CREATE INDEX "attempt_ca" ON "attempt" ("ca") WHERE ("ca" IS NOT NULL)',
     'CREATE TABLE "spent_token" ("token_hash" TEXT NOT NULL PRIMARY KEY, "spent_at" INTEGER NOT NULL, '
     '"method" TEXT NOT NULL, "source_address" TEXT NOT NULL, "owner_name" TEXT NOT NULL, "identity" '
     'TEXT, "router" TEXT, "key_print" TEXT, "fingerprint" TEXT, "answer" TEXT, "replay_until" INTEGER '
@@ -333,6 +342,8 @@ _V1 = (
     '"method" TEXT NOT NULL, "path" TEXT NOT NULL, "entity" TEXT NOT NULL, "entity_id" TEXT, '
     '"entity_name" TEXT, "verb" TEXT NOT NULL, "before" TEXT, "after" TEXT, "request_id" TEXT NOT '
     "NULL)",
+    'CREATE INDEX "audit_created_at_id" ON "audit" ("created_at", "id")',
+    'CREATE INDEX "audit_entity_id" ON "audit" ("entity_id")',
     "CREATE VIEW certificate AS SELECT k.id, k.created_at, k.updated_at, '{}' AS tags, k.owner_id IS "
     "NULL AS is_system, k.kind, k.fingerprint, f.subject, f.issuer, f.serial, f.not_before, "
     "f.not_after, k.owner_id, k.owner_name, k.is_current, CASE WHEN EXISTS (SELECT 1 FROM "

@@ -12,9 +12,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import peewee as pw
 
 import store
+
+
+def json_text(value: Any) -> str:
+    """A JSON document as the compact text that is stored."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # An integer of more than 64 bits, or half a surrogate pair.
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def json_value(text: str) -> Any:
+    """The document of such a text."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)
 
 
 class JsonField(pw.TextField):
@@ -22,11 +40,14 @@ class JsonField(pw.TextField):
 
     def db_value(self, value: Any) -> str | None:
         """The text to store."""
-        return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return None if value is None else json_text(value)
 
     def python_value(self, value: str | None) -> Any:
         """The document from its text."""
-        return None if value is None else json.loads(value)
+        if value is None:
+            return None
+        # Most are empty.
+        return {} if value == "{}" else [] if value == "[]" else json_value(value)
 
 
 class Base(pw.Model):
@@ -138,6 +159,7 @@ class Identity(Entity):
                 False,
             ),
             # With the id behind them, as lists are sorted.
+            (("created_at", "id"), False),
             (("last_seen_at", "id"), False),
             (("token_expires_at", "id"), False),
             (("cert_expires_at", "id"), False),
@@ -210,7 +232,7 @@ class Authenticator(Watched, Entity):
     unverified_cert_fingerprint = pw.TextField(null=True)
 
     class Meta:
-        indexes = ((("identity", "method"), True),)
+        indexes = ((("identity", "method"), True), (("created_at", "id"), False), (("updated_at",), False))
 
 
 class Router(Entity):
@@ -273,7 +295,7 @@ class Enrollment(Watched, Entity):
     username = pw.TextField(null=True)
 
     class Meta:
-        indexes = ((("identity", "method"), True),)
+        indexes = ((("identity", "method"), True), (("created_at", "id"), False))
 
 
 class ApiSession(Entity):
@@ -282,7 +304,7 @@ class ApiSession(Entity):
     token = pw.TextField(unique=True)
     identity = pw.ForeignKeyField(Identity, on_delete="CASCADE")
     authenticator = pw.TextField()
-    ca = pw.TextField(null=True, index=True)
+    ca = pw.TextField(null=True)
     ip_address = pw.TextField()
     config_types = JsonField(default=list)
     last_activity_at = pw.BigIntegerField()
@@ -295,6 +317,12 @@ class ApiSession(Entity):
     totp_pending = pw.BooleanField(default=False)
     signer_pending = pw.TextField(null=True)
     oidc_client = pw.TextField(null=True)
+
+    class Meta:
+        indexes = ((("last_activity_at", "id"), False),)
+
+
+ApiSession.add_index(ApiSession.ca, where=ApiSession.ca.is_null(is_null=False))  # most come through none
 
 
 class SessionCertificate(Entity):
@@ -777,6 +805,14 @@ class Attempt(Base):
     duration_us = pw.IntegerField()
     request_id = pw.TextField()
 
+    class Meta:
+        indexes = ((("created_at", "id"), False), (("identity",), False))
+
+
+# Most attempts are no router's and come through no CA: those need no place in an index.
+for _column in (Attempt.router, Attempt.ca):
+    Attempt.add_index(_column, where=_column.is_null(is_null=False))
+
 
 class SpentToken(Base):
     """What became of an enrollment token, known by its hash.
@@ -832,6 +868,9 @@ class Audit(Base):
     before = JsonField(null=True)
     after = JsonField(null=True)
     request_id = pw.TextField()
+
+    class Meta:
+        indexes = ((("created_at", "id"), False), (("entity_id",), False))
 
 
 TABLES: tuple[type[Base], ...] = (

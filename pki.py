@@ -10,10 +10,11 @@ session certificates).
 
 import base64
 import ipaddress
+import logging
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Self, cast
@@ -80,6 +81,8 @@ __all__ = [
     "verify_chain",
 ]
 
+log = logging.getLogger("zitilite.pki")
+
 KeyKind = Literal["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096"]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -92,12 +95,15 @@ def _new_key(kind: KeyKind) -> PrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=int(kind.removeprefix("RSA-")))
 
 
-def _key_pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+def _key_pem(key: PrivateKey, passphrase: str = "") -> bytes:
+    lock: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        lock = serialization.BestAvailableEncryption(passphrase.encode())
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
+
+
+def _is_locked(data: bytes) -> bool:
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in data or b"Proc-Type: 4,ENCRYPTED" in data
 
 
 def _save(path: Path, data: bytes, mode: int) -> None:
@@ -114,16 +120,39 @@ def _load_file(path: Path) -> bytes:
         raise PkiError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _load_key(path: Path) -> PrivateKey:
+def _load_key(path: Path, passphrase: str = "") -> PrivateKey:
+    """Read a key; the passphrase is for one that is encrypted."""
+    data = _load_file(path)
+    is_locked = _is_locked(data)
+    if is_locked and not passphrase:
+        raise PkiError(f"{path} is encrypted: its passphrase is missing (setting key_passphrase_file)")
     try:
-        key = serialization.load_pem_private_key(_load_file(path), None)
-    except TypeError as error:
-        raise PkiError(f"{path} is protected by a password: store the key without one") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+        key = serialization.load_pem_private_key(data, passphrase.encode() if is_locked else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if is_locked:
+            raise PkiError(f"{path} is encrypted with another passphrase than the one given, or damaged") from error
         raise PkiError(f"{path} does not hold a private key in PEM form") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise PkiError(f"{path} must hold an RSA or elliptic curve key")
     return key
+
+
+def key_files(folder: Path) -> dict[Path, bool]:
+    """The files of private keys in a folder, and whether each is encrypted."""
+    return {path: _is_locked(_load_file(path)) for path in sorted(folder.glob("*.key"))}
+
+
+def convert_keys(folder: Path, old: str, new: str) -> list[Path]:
+    """Write all keys of a folder anew with another passphrase; "" stands for none. Gives the files that changed.
+
+    All are read before the first is written. Cut off in between, it can be done again: keys that are not encrypted
+    are read with any passphrase. Raises PkiError.
+    """
+    found = key_files(folder)
+    loaded = {path: _load_key(path, old) for path, is_locked in found.items() if is_locked or new}
+    for path, key in loaded.items():
+        _save(path, _key_pem(key, new), 0o600)
+    return list(loaded)
 
 
 def _load_cert_file(path: Path) -> list[Cert]:
@@ -149,7 +178,7 @@ def _key_matches(cert: Cert, key: PrivateKey) -> bool:
 class OwnChain:
     """Files of the operator's own, used instead of self-made ones; all PEM.
 
-    cert: the certificate, more may follow it. key: its private key without a password.
+    cert: the certificate, more may follow it. key: its private key.
     chain: the CAs above it, in any order.
     """
 
@@ -166,6 +195,7 @@ class PkiOptions:
     start is made from the root's key. controller_id: last part of the server's SPIFFE id.
     addresses: DNS names and IP addresses under which clients reach the controller; localhost,
     127.0.0.1 and ::1 are added. signing, server: own files. Key kinds only matter when a key is made.
+    passphrase: encrypts keys that are made, and opens those that are encrypted; "" for none.
     """
 
     trust_domain: str = ""
@@ -181,6 +211,7 @@ class PkiOptions:
     backdate: timedelta = timedelta(minutes=1)
     signing: OwnChain | None = None
     server: OwnChain | None = None
+    passphrase: str = field(default="", repr=False)
 
 
 def _key_usage(*names: str) -> x509.KeyUsage:
@@ -454,8 +485,8 @@ def _ordered(cert: Cert, others: Sequence[Cert]) -> tuple[Cert, ...]:
     return tuple(chain[1:])
 
 
-def _own_holder(files: OwnChain) -> _Holder:
-    key = _load_key(files.key)
+def _own_holder(files: OwnChain, passphrase: str) -> _Holder:
+    key = _load_key(files.key, passphrase)
     certs = _load_cert_file(files.cert)
     above = _load_cert_file(files.chain) if files.chain else []
     cert = next((c for c in certs if _key_matches(c, key)), None)
@@ -474,9 +505,9 @@ class _Folder:
         """Load the stored key, or make one and store it before it is used."""
         path = self.path / f"{name}.key"
         if path.exists():
-            return _load_key(path)
+            return _load_key(path, self.options.passphrase)
         key = _new_key(kind)
-        _save(path, _key_pem(key), 0o600)
+        _save(path, _key_pem(key, self.options.passphrase), 0o600)
         return key
 
     def cert(self, name: str) -> Cert | None:
@@ -495,7 +526,7 @@ class _Folder:
                 f"{path} is missing but {name}.cert is there: restore the key from a backup, or "
                 f"remove {name}.cert to have both made anew"
             )
-        key = _load_key(path)
+        key = _load_key(path, self.options.passphrase)
         if not _key_matches(cert, key):
             raise PkiError(f"{path} is not the key of {name}.cert: restore the pair from a backup")
         return key
@@ -550,8 +581,12 @@ class _Folder:
                 _save(self.path / f"retired-{old.fingerprint}.cert", old.pem.encode("ascii"), 0o644)
             if old is not None and name == "intermediate":
                 # It goes on to sign the revocation list for what it issued.
-                _save(self.path / f"retired-{old.fingerprint}.key", _key_pem(self.kept_key(name, old)), 0o600)
-            _save(self.path / f"next-{name}.key", _key_pem(key), 0o600)
+                _save(
+                    self.path / f"retired-{old.fingerprint}.key",
+                    _key_pem(self.kept_key(name, old), self.options.passphrase),
+                    0o600,
+                )
+            _save(self.path / f"next-{name}.key", _key_pem(key, self.options.passphrase), 0o600)
             _save(self.path / f"next-{name}.cert", cert.pem.encode("ascii"), 0o644)
         for cert in crosses:
             _save(self.path / f"cross-{cert.fingerprint}.cert", cert.pem.encode("ascii"), 0o644)
@@ -583,22 +618,27 @@ class _Folder:
         for path in sorted(self.path.glob("retired-*.cert")):
             cert, key = _load_cert_file(path)[0], path.with_suffix(".key")
             if cert not in current and cert.not_after > self.now:
-                found.append(_Retired(cert, _load_key(key) if key.exists() else None))
+                found.append(_Retired(cert, _load_key(key, self.options.passphrase) if key.exists() else None))
         return tuple(sorted(found, key=lambda r: (r.cert.is_self_signed, -r.cert.not_before.timestamp())))
 
     def crosses(self) -> tuple[Cert, ...]:
         return tuple(_load_cert_file(path)[0] for path in sorted(self.path.glob("cross-*.cert")))
 
 
-def folder_problems(folder: Path) -> list[str]:
-    """What is wrong with a folder of self-made keys and certificates; looks only. The root's key may be elsewhere."""
+def folder_problems(folder: Path, passphrase: str = "") -> list[str]:
+    """What is wrong with a folder of self-made keys and certificates; looks only. The root's key may be elsewhere.
+
+    Without a passphrase, of encrypted keys it only looks whether they are there.
+    """
     problems, certs = [], {}
     for name in ("root", "intermediate", "server"):
         cert, key = folder / f"{name}.cert", folder / f"{name}.key"
         try:
             if cert.exists():
                 certs[name] = _load_cert_file(cert)[0]
-            if key.exists() and name in certs and not _key_matches(certs[name], _load_key(key)):
+            is_hidden = not passphrase and key.exists() and _is_locked(_load_file(key))
+            is_pair = key.exists() and name in certs and not is_hidden
+            if is_pair and not _key_matches(certs[name], _load_key(key, passphrase)):
                 problems.append(f"{key} is not the key of {name}.cert")
             elif name in certs and name != "root" and not key.exists():
                 problems.append(f"{key} is missing but {name}.cert is there")
@@ -688,8 +728,8 @@ def _certs_only(certs: Sequence[Cert]) -> str:
     return "\n".join(textwrap.wrap(base64.b64encode(der).decode("ascii"), 64))
 
 
-def _own_signer(files: OwnChain) -> _Holder:
-    holder = _own_holder(files)
+def _own_signer(files: OwnChain, passphrase: str) -> _Holder:
+    holder = _own_holder(files, passphrase)
     if problem := authority_problem(holder.cert, 0):
         raise PkiError(f"{files.cert} cannot be used for signing: {problem}")
     return holder
@@ -738,18 +778,32 @@ class Authority:
         _private_folder(folder)
         now = clock()
         if options.signing:
-            store, signer = None, _own_signer(options.signing)
+            store, signer = None, _own_signer(options.signing, options.passphrase)
         else:
             store = _Folder(folder, options, now)
             store.settle()
             signer = store.intermediate(store.root())
         authority = cls(folder, options, clock, signer, store)
+        if not options.signing:
+            authority._replace_expired(now)
         authority.renew_server_if_needed(options.addresses, now=now)
         return authority
 
+    def _replace_expired(self, now: datetime) -> None:
+        """Make new CAs where the controller was off until they had ended; what they issued must be renewed."""
+        signer = self._cas.signer
+        root = signer.above[-1]
+        if root.not_after <= now:
+            self.rollover("root", self._options.addresses, now=now)
+        elif signer.cert.not_after <= now:
+            self.rollover("intermediate", self._options.addresses, now=now)
+        else:
+            return
+        log.warning("%s had expired: a new one was made, and clients must be told to trust it", signer.cert.subject)
+
     def _open_server(self) -> _Server:
         if self._options.server:
-            return _Server.of(_own_holder(self._options.server), self._cas)
+            return _Server.of(_own_holder(self._options.server, self._options.passphrase), self._cas)
         store = _Folder(self._folder, self._options, self._clock())
         cert = store.cert("server")
         if cert is None:
@@ -831,12 +885,16 @@ class Authority:
         """Return the key that signs tokens."""
         return self._server.signing_key
 
-    def issued(self, cert: Cert) -> bool:
-        """Whether our signing certificate, our self-made root or a replaced one signed it; dates do not count."""
+    def issued(self, cert: Cert, *, is_known: bool = False) -> bool:
+        """Whether our signing certificate, our self-made root or a replaced one signed it; dates do not count.
+
+        is_known: it is one that we keep, byte for byte, as issued by us, so that its signature need not be looked at.
+        """
         # A root of the operator's own also stands for CAs that are not ours.
         cas = self._cas
         above = () if self._options.signing else (*cas.signer.above, *(r.cert for r in cas.retired))
-        return any(cert.names_as_issuer(ca) and cert.is_signed_by(ca) for ca in (cas.signer.cert, *above))
+        named = (ca for ca in (cas.signer.cert, *above) if cert.names_as_issuer(ca))
+        return any(is_known or cert.is_signed_by(ca) for ca in named)
 
     def _issue(
         self,
@@ -887,9 +945,9 @@ class Authority:
 
         A CA that another process rolled over is taken from its files, and so is a server certificate.
         A self-made one is issued again, with the same key, when less than a third of its life is
-        left, when `addresses` differ from its names, or when another CA issued it. An own one is
-        read again. Pass the new `tls_material()` on to the server. Raises PkiError; the old
-        certificate then stays in use.
+        left, when it begins in the future (the clock was wrong), when `addresses` differ from its
+        names, or when another CA issued it. An own one is read again. Pass the new `tls_material()`
+        on to the server. Raises PkiError; the old certificate then stays in use.
         """
         with self._lock:
             self._look_for_rollover(now)
@@ -917,7 +975,7 @@ class Authority:
     def _fresh_server(self, addresses: list[str], now: datetime) -> _Server | None:
         old = self._server.holder
         if self._options.server:
-            holder = _own_holder(self._options.server)
+            holder = _own_holder(self._options.server, self._options.passphrase)
             return None if holder.cert == old.cert else _Server.of(holder, self._cas)
         if not self._server_is_stale(old.cert, addresses, now):
             return None if old.above == self._cas.path(now) else self._made_server(old.cert, old.key)
@@ -926,7 +984,7 @@ class Authority:
         return self._made_server(cert, old.key)
 
     def _server_is_stale(self, cert: Cert, addresses: list[str], now: datetime) -> bool:
-        if cert.not_after - now < (cert.not_after - cert.not_before) / 3:
+        if cert.not_after - now < (cert.not_after - cert.not_before) / 3 or cert.not_before > now:
             return True
         names = cert.extension(x509.SubjectAlternativeName)
         wanted = set(self._server_names(addresses))
@@ -973,7 +1031,8 @@ class Authority:
                 root_key = _new_key(kind)
                 root = store.signed_root(root_key, self.trust_domain)
                 made = store.signed_intermediate(root, root_key, key)
-                store.exchange({"root": (root, root_key), "intermediate": (made, key)}, [store.crossed(root, old)])
+                crosses = [store.crossed(root, old)] if old.not_after > now else []
+                store.exchange({"root": (root, root_key), "intermediate": (made, key)}, crosses)
             if forget:
                 store.forget()
             self._cas = _Cas.of(store.intermediate(store.root()), store)

@@ -10,6 +10,7 @@ One writer at a time over all processes, as with SQLite: a write transaction beg
 from __future__ import annotations
 
 import logging
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,13 @@ import peewee
 log = logging.getLogger("zitilite.store")
 SCHEMES = ("postgresql://", "postgres://")
 MIN_VERSION = 130000
+# Statements that each connection keeps compiled.
+PREPARED = 400
 # Of the write lock, within one database.
 LOCK_KEY = 0x7A697469
 # A process that hangs, or whose machine is gone, must not keep the others from writing for ever.
 _SESSION = {
-    "lock_timeout": "30s",
+    "lock_timeout": "300s",
     "idle_in_transaction_session_timeout": "60s",
     "jit": "off",
     "client_min_messages": "warning",
@@ -43,14 +46,16 @@ FUNCTIONS = (
     """CREATE OR REPLACE FUNCTION json_each(doc text) RETURNS TABLE(value text) LANGUAGE sql IMMUTABLE ROWS 10 AS
     $$ SELECT e FROM json_array_elements_text(replace(doc, '\\u0000', '\\ufffd')::json) AS t(e) $$""",
     """CREATE OR REPLACE FUNCTION json_at(doc text, path text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
-    $$ SELECT jsonb_path_query_first(
-      replace(doc, '\\u0000', '\\ufffd')::jsonb, ('strict ' || path)::jsonpath, '{}', true) $$""",
+    $$ SELECT CASE WHEN doc <> '{}' THEN jsonb_path_query_first(
+      replace(doc, '\\u0000', '\\ufffd')::jsonb, ('strict ' || path)::jsonpath, '{}', true) END $$""",
     """CREATE OR REPLACE FUNCTION json_extract(doc text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS
-    $$ SELECT json_at(doc, path) #>> '{}' $$""",
-    """CREATE OR REPLACE FUNCTION json_type(doc text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS
+    $$ SELECT CASE WHEN doc <> '{}' THEN json_at(doc, path) #>> '{}' END $$""",
+    """CREATE OR REPLACE FUNCTION json_kind(found jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS
     $$ SELECT CASE jsonb_typeof(found) WHEN 'string' THEN 'text' WHEN 'boolean' THEN found::text
       WHEN 'number' THEN CASE WHEN found::text ~ '[.eE]' THEN 'real' ELSE 'integer' END
-      ELSE jsonb_typeof(found) END FROM json_at(doc, path) AS t(found) $$""",
+      ELSE jsonb_typeof(found) END $$""",
+    """CREATE OR REPLACE FUNCTION json_type(doc text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS
+    $$ SELECT CASE WHEN doc <> '{}' THEN json_kind(json_at(doc, path)) END $$""",
 )
 
 
@@ -207,6 +212,26 @@ def _has_nul(value: Any) -> bool:
     return isinstance(value, str) and "\0" in value
 
 
+class _Driver(peewee.Psycopg3Adapter):
+    """psycopg 3, imported when it is needed: the store keeps peewee from doing so."""
+
+    def __init__(self) -> None:
+        import psycopg  # noqa: PLC0415 - only who needs it has it
+
+        self._connect = psycopg.connect
+        status = psycopg.pq.TransactionStatus
+        self.txn_idle, self.txn_inerror, self.txn_unknown = status.IDLE, status.INERROR, status.UNKNOWN
+        self.json_type = self.jsonb_type = None
+        self.cast_json_case = False
+
+    def check_driver(self) -> None:
+        """It is there, or this would not be."""
+
+    def connect(self, db: Any, **params: Any) -> Any:
+        """Connect to the database that it was made for."""
+        return self._connect(dbname=db.database, **params)
+
+
 class Postgres(peewee.PostgresqlDatabase):
     """A PostgreSQL database that understands what is said to SQLite.
 
@@ -214,11 +239,14 @@ class Postgres(peewee.PostgresqlDatabase):
     """
 
     context_class = _Context
+    psycopg2_adapter = psycopg3_adapter = _Driver
 
     def __init__(self, url: str) -> None:
         self.shown, self._url = shown(url), url
         given = parameters(url)
-        super().__init__(given.pop("dbname", ""), prefer_psycopg3=True, **given)
+        super().__init__(given.pop("dbname", ""), **given)
+        # A child process that is forked off makes connections of its own; psycopg leaves the parent's alone there.
+        os.register_at_fork(after_in_child=self._state.reset)
 
     def another(self) -> Postgres:
         """The same database with connections of its own."""
@@ -226,6 +254,7 @@ class Postgres(peewee.PostgresqlDatabase):
 
     def _connect(self) -> Any:
         connection = super()._connect()
+        connection.prepared_max = PREPARED
         # A server may be set to answer before a commit is on disk; we must not (docs/adr/0002).
         connection.execute(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -247,6 +276,10 @@ class Postgres(peewee.PostgresqlDatabase):
                 self._leave()
                 raise
             self.define(statement)
+
+    def savepoint(self) -> Any:
+        """A savepoint. All have one name, which stands for the latest: other names would make other statements."""
+        return peewee._savepoint(self, sid="s")  # noqa: SLF001 - as peewee's own does
 
     def _leave(self) -> None:
         """End what a `begin` that waited in vain has begun."""
@@ -330,7 +363,7 @@ class Postgres(peewee.PostgresqlDatabase):
                     f"the database has schema {found}, this version knows {len(migrations)}: "
                     "it was written by a newer zitilite. Install that version, or restore a backup."
                 )
-            for function in FUNCTIONS if found < len(migrations) else ():
+            for function in FUNCTIONS:
                 self.define(function)
             for number in range(found, len(migrations)):
                 for statement in migrations[number]:

@@ -15,14 +15,20 @@ import logging
 import mmap
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-import peewee
+# peewee takes every driver along that is there; the one of PostgreSQL costs a start 75 ms and 8 MB (postgres.py).
+_without = sys.modules.setdefault("psycopg", None) is None  # type: ignore[arg-type]
+import peewee  # noqa: E402 - see above
+
+if _without:
+    del sys.modules["psycopg"]
 
 log = logging.getLogger("zitilite.store")
 
@@ -36,6 +42,7 @@ is_shared = False
 # Whether other processes write to the database as well, and whether this is the first of those on a file.
 has_company, is_first = False, True
 _followers: list[Callable[[Any], None]] = []
+_late: set[Callable[[], None]] = set()  # of the one write transaction of this process
 _write_lock = threading.RLock()
 
 # While a long transaction is under way (in any process), and how long the last ones took to become durable.
@@ -213,11 +220,16 @@ def write() -> Iterator[None]:
             else:
                 yield
             return
-        with _turn:
-            with database.atomic("IMMEDIATE"):
-                yield
-                done = time.perf_counter()
-            _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
+        try:
+            with _turn:
+                with database.atomic("IMMEDIATE"):
+                    yield
+                    while _late:
+                        _late.pop()()
+                    done = time.perf_counter()
+                _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
+        finally:
+            _late.clear()
 
 
 @contextmanager
@@ -262,6 +274,18 @@ def savepoint() -> Iterator[None]:
     """A part of a write transaction that an exception undoes by itself."""
     with database.savepoint():
         yield
+
+
+def at_the_end(work: Callable[[], None]) -> None:
+    """Have something done once before the write transaction ends, however often it is asked for; else at once.
+
+    A row that is written again and again in one transaction gets slower each time in PostgreSQL, which keeps
+    every version of it until then.
+    """
+    if database.in_transaction():
+        _late.add(work)
+    else:
+        work()
 
 
 def attempt() -> AbstractContextManager[Any]:
@@ -363,5 +387,7 @@ def close() -> None:
     if is_shared:
         database.close()
     elif not database.is_closed():
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        # On a full or broken disk what is in the log stays there.
+        with suppress(peewee.DatabaseError):
+            database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()

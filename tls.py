@@ -50,6 +50,8 @@ _RECORD = 16384  # largest plaintext of a TLS record, RFC 8446 5.1
 _RECORDS_PER_TURN = 8
 _CHUNK_LINE = 4096
 _STREAM_BYTES = 256 * 1024  # what may wait for the client of a stream
+_OWN_FILES = 2  # the listener and the trigger
+_GRACE_SECONDS = 1.0  # that a connection may be still before it makes room for another
 _BACKLOG = 1024
 _QUEUED_BYTES = 256 * 1024  # of answers that a client has not read yet; then its next request has to wait
 _SPARE_FILES = 256  # for the database, logs and the like
@@ -471,6 +473,14 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         is_waiting = bool(self.total_outbufs_len) or not (self.requests or self.stream)
         return is_waiting and bool(now - self.last_activity > limits.idle_seconds)
 
+    def waits_since(self, now: float) -> float | None:
+        """Since when, on the monotonic clock, nothing but the client can bring this connection on; None otherwise."""
+        if self.requests or self.total_outbufs_len or self.stream is not None:
+            return None
+        if self.handshaking or self.lingering or self.request is not None:
+            return self.since
+        return now - (time.time() - self.last_activity)
+
     def is_busy(self) -> bool:
         """Whether a request is being received or answered."""
         if self.handshaking or self.lingering:
@@ -596,6 +606,20 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
             if not self._closed:
                 super().pull_trigger()
 
+    def readable(self) -> bool:
+        """Whether connections are taken; looks after those that there are on the way."""
+        if len(self.active_channels) >= self.adj.connection_limit - _OWN_FILES:
+            self._make_room()
+        return bool(super().readable())
+
+    def _make_room(self) -> None:
+        """Close some of the connections that wait the longest for their client; new ones are worth more."""
+        now = time.monotonic()
+        waiting = [(c.waits_since(now), c) for c in self.active_channels.values()]
+        old = sorted(((since, id(c), c) for since, c in waiting if since is not None and now - since > _GRACE_SECONDS))
+        for _, _, channel in old[: max(1, self.adj.connection_limit // 64)]:
+            channel.handle_close()
+
     def add_task(self, channel: _Channel) -> None:
         """Take a channel whose first request is complete: for a thread, or for the loop when it is quick."""
         if self._is_quick is not None and threading.get_ident() == self._loop and self._is_for_loop(channel):
@@ -697,7 +721,7 @@ def create_server(
         asyncore_use_poll=True,
         cleanup_interval=1,
         # Waitress counts its listener and trigger, too.
-        connection_limit=_room_for(limits.connection_limit) + 2,
+        connection_limit=_room_for(limits.connection_limit) + _OWN_FILES,
         max_request_header_size=limits.header_bytes,
         # Waitress refuses what reaches the limit, we what exceeds it.
         max_request_body_size=limits.body_bytes + 1,

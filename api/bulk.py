@@ -111,7 +111,7 @@ def _run(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Do all rows in one transaction; gives their results, and whether they stay."""
     results: list[dict[str, Any]] = []
-    with suppress(_UndoneError), store.write():
+    with suppress(_UndoneError), store.write_much():
         results += [_one(ctx, entity, operation, row, options) for row in rows]
         keep = keep and (skips or all(r["ok"] for r in results))
         if not keep:

@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,8 +141,8 @@ def _header(cells: list[str], kind: str) -> list[tuple[str, Convert]]:
         else:
             names = ", ".join((*COLUMNS[kind], "tags.NAME"))
             raise ApiError("COULD_NOT_PARSE_BODY", f"line 1: column {place} is '{word}'; known are {names}")
-    names_found = [name for name, _ in found]
-    twice = sorted({name for name in names_found if names_found.count(name) > 1})
+    names_found = Counter(name for name, _ in found)
+    twice = sorted(name for name, times in names_found.items() if times > 1)
     if twice:
         raise ApiError("COULD_NOT_PARSE_BODY", f"line 1: column '{twice[0]}' is there twice")
     if "name" not in names_found:

@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+import orjson
 from flask import Response
 from werkzeug.wrappers import Request
 
 import store
 from api import schemas
-from domain.care import audit, idempotency, qr
+from domain.care import audit, idempotency, qr, trouble
 from domain.care.attempts import Attempt, sentence
 from domain.context import API_VERSION, Context, Controller
 from domain.logins import auth, scopes
@@ -32,8 +33,8 @@ from wire.resource import JSON_TYPE, JWT_TYPE, Action, Param, Result
 log = ERROR_LOG = logging.getLogger("zitilite.api")
 
 ERROR_META = {"apiEnrollmentVersion": API_VERSION, "apiVersion": API_VERSION}
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
-_ESCAPED = re.compile("[<>&]")
+_ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
+_ESCAPED = re.compile(b"[<>&]")
 # JSON keeps these three only inside strings, so escaping the finished text is safe.
 # What an item's token may be asked for as, besides JSON.
 FORMS = (JWT_TYPE, "image/svg+xml", "image/png")
@@ -42,8 +43,12 @@ SCALE = Param("scale", "int64")
 
 def json_bytes(value: Any) -> bytes:
     """Compact JSON with a final newline; `<`, `>` and `&` are written as escapes."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return (_ESCAPED.sub(lambda m: _ESCAPES[m[0]], text) + "\n").encode("utf-8", "replace")
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        # Half a surrogate pair, or an integer of more than 64 bits: it takes no part of what strangers may send.
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return _ESCAPED.sub(lambda m: _ESCAPES[m[0]], text)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,10 @@ class Operation:
             ctx.attempt.refuse(e.code, _without_token(ctx, sentence(e)))
             e = ctrl.doors.settle(ctx.attempt) or e
             return error_response(ctx.request_id, e, ctx.headers.get("Accept", ""))
-        except Exception:
+        except Exception as problem:
+            if known := trouble.explain(problem):
+                ctx.attempt.refuse(known.code, sentence(known))
+                return error_response(ctx.request_id, known, ctx.headers.get("Accept", ""))
             ctx.attempt.refuse("UNHANDLED", f"an internal error; the server's log has it at request {ctx.request_id}")
             raise
         finally:

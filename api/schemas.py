@@ -339,7 +339,7 @@ def parse_json(raw: bytes, param: str = "body") -> Json:
 
 def _syntax_error(text: str, pos: int) -> str:
     rest = text[pos:].lstrip(_SPACE)
-    if not rest or (rest[0] == '"' and '"' not in rest[1:]):
+    if not rest or rest == "-" or (rest[0] == '"' and '"' not in rest[1:]):
         return "unexpected EOF"
     if text.startswith("-") and not text[1:2].isdigit():
         return f"invalid character '{text[1]}' in numeric literal"

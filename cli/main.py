@@ -19,11 +19,13 @@ import shtab
 import config
 import pki
 import store
-from cli import backup, database, device, importer, nouns, output, upkeep
+from cli import backup, database, device, importer, key_files, nouns, output, upkeep
 from cli.transport import CommandError, Local, Remote, Transport
 from domain import setup
+from domain.care import trouble
 from domain.care.archive import BackupError
 from domain.context import VERSION
+from wire.errors import reason_of
 
 # What every command understands that works on a data folder or on a controller elsewhere.
 CLIENT_SETTINGS = ("data", "database", "config", "url", "token", "trust")
@@ -73,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     backup.add_commands(commands, options)
     device.add_commands(commands)
     database.add_commands(commands)
+    key_files.add_commands(commands)
     completion = commands.add_parser("completion", help="print the completion script of a shell")
     completion.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     return top
@@ -128,8 +131,9 @@ def main(argv: Sequence[str] | None, wiring: Wiring) -> int:
         return _complain(e, 2)
     except CommandError as e:
         return _complain(e, e.exit_code)
-    except (store.StoreError, pki.PkiError, setup.SetupError, BackupError, OSError) as e:
-        return _complain(e, 1)
+    except (store.StoreError, store.DatabaseError, pki.PkiError, setup.SetupError, BackupError, OSError) as e:
+        known = trouble.explain(e) if isinstance(e, store.DatabaseError) else None
+        return _complain(reason_of(known) if known else e, 1)
     except KeyboardInterrupt:
         return _complain("stopped", 130)
 

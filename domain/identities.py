@@ -30,7 +30,7 @@ from models import (
     Service,
     ServiceEdgeRouterPolicy,
 )
-from prepared import Prepared, members
+from prepared import Prepared, by_id, members
 from wire.errors import ApiError, field_error, not_found
 from wire.resource import (
     BOOL,
@@ -59,7 +59,7 @@ def before_save(ctx: Context, row: Identity | None, values: dict[str, Any]) -> N
     _guard_admins(ctx, row, values)
     if "auth_policy" in values:
         values["auth_policy"] = values["auth_policy"] or "default"
-        if not AuthPolicy.select().where(AuthPolicy.id == values["auth_policy"]).exists():
+        if by_id(AuthPolicy).first(values["auth_policy"]) is None:
             raise not_found("authPolicy", values["auth_policy"])
     if row is None:
         values["type"] = "Default"

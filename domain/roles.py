@@ -14,6 +14,7 @@ from typing import Any
 
 import peewee as pw
 
+import store
 from models import (
     EdgeRouterPolicy,
     Identity,
@@ -76,6 +77,10 @@ _TOUCH = Prepared(lambda value: Meta.replace(key="services_changed_at", value=va
 
 def touch() -> None:
     """Note that services, configs or policies changed: clients poll for it."""
+    store.at_the_end(_note_change)
+
+
+def _note_change() -> None:
     _TOUCH.execute(str(now_ms()))
 
 

@@ -28,6 +28,38 @@ OPTIONS = (
 USER = "zitilite"
 
 
+# What cannot be the same there, and why; all else holds for both.
+_FILE = "damages or reads the SQLite file itself"
+_RESTORE = "a restore gives a SQLite file; tests/test_postgres.py copies one to PostgreSQL and back"
+_PACE = "a bulk request takes two to three times as long there: every statement is a round trip"
+ONLY_SQLITE = {
+    "test_backups.py::test_a_restore_that_was_cut_off_is_noticed": _RESTORE,
+    "test_backups.py::test_restore_on_another_machine_with_another_address": _RESTORE,
+    "test_backups.py::test_restore_spares_what_is_there": _RESTORE,
+    "test_bulk.py::test_a_large_body_is_for_callers_with_credentials": _PACE,
+    "test_bulk.py::test_ten_thousand_with_tokens_in_ten_seconds": _PACE,
+    "test_chosen_settings.py::test_the_backup_clock_is_set_while_it_runs": _RESTORE,
+    "test_crash.py": _FILE,
+    "test_database.py::test_a_snapshot_can_be_restored": _RESTORE,
+    "test_database.py::test_damage_is_found_and_repaired": "the server refuses such damage: it enforces references",
+    "test_doctor.py::test_a_damaged_database": _FILE,
+    "test_doctor.py::test_schema_of_another_version": _FILE,
+    "test_exports.py::test_many": _PACE,
+    "test_no_secret_is_logged.py::test_logs_in_the_database": _FILE,
+    "test_recovery_kit.py::test_its_own_words_put_the_controller_up_again": _RESTORE,
+    "test_roles.py": "works on a SQLite file inside the test's own process",
+    "test_secrets.py::test_database_holds_no_password": _FILE,
+    "test_start.py::test_damaged_database_is_named": _FILE,
+    "test_start.py::test_newer_database_is_refused": _FILE,
+    "test_store.py": "is about the SQLite file; tests/test_postgres.py has its counterparts",
+}
+
+
+def only_sqlite(test: str) -> str:
+    """Why a test (its node id) has to do with SQLite only, "" when it has not."""
+    return next((reason for name, reason in ONLY_SQLITE.items() if name in test), "")
+
+
 def wanted() -> bool:
     """Whether the whole test run is to be on PostgreSQL."""
     return os.environ.get(VARIABLE, "") not in ("", "sqlite")

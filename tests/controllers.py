@@ -42,6 +42,8 @@ class Controller:
         self.data = folder / "data"
         self.log = folder / "stderr.log"
         self.flags = flags
+        # Further variables of its environment.
+        self.variables: dict[str, str] = {}
         self.advertise = ["127.0.0.1"]
         self.admin_user = "admin"
         self.admin_password = admin_password or secrets.token_hex(9)
@@ -72,7 +74,8 @@ class Controller:
 
     def environment(self) -> dict[str, str]:
         """What its process and commands on its data get to know from the environment: the database's URL."""
-        return {**os.environ, "ZITILITE_DATABASE": self.database} if self.database else dict(os.environ)
+        found = {**os.environ, **self.variables}
+        return {**found, "ZITILITE_DATABASE": self.database} if self.database else found
 
     def _wait_for_url(self, process: subprocess.Popen[str]) -> str:
         lines = self._lines = queue.Queue()

@@ -8,7 +8,6 @@ import hmac
 import io
 import json
 import queue
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -155,7 +154,7 @@ def test_reset_of_the_password_on_the_machine(make_controller):
         "--password",
         "newer-one",
     ]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, env=server.environment(), check=True, capture_output=True, timeout=60)
     api = server.api().login("admin", "newer-one")
     (row,) = audit(api, actorKind="local")
     assert (row["entity"], row["verb"], row["entityName"]) == ("identities", "reset-password", "admin")
@@ -167,7 +166,7 @@ def test_reset_of_the_password_on_the_machine(make_controller):
 @pytest.mark.parametrize("statement", ["UPDATE audit SET actor_name = 'x'", "DELETE FROM audit"])
 def test_rows_cannot_be_changed(controller, api, statement):
     api.create("/identities", identity_body())
-    with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
+    with pytest.raises(Exception, match="only ever added to"):
         sql(controller, statement)
 
 

@@ -21,8 +21,8 @@ from tests.flows import certified, pending, read_chain, unique
 class Cli:
     """The program on the data folder of a controller; `run` gives what came of it."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        self.folder, self.flags = folder, flags
+    def __init__(self, folder: Path, *flags: str, database: str = "") -> None:
+        self.folder, self.flags, self.database = folder, flags, database
 
     def run(self, *words: object, code: int = 0, stdin: str = "") -> str:
         """Run it and make sure how it ends; gives its output (standard error where it fails)."""
@@ -31,6 +31,7 @@ class Cli:
 
     def _run(self, words: tuple[object, ...], code: int, stdin: str) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ZITILITE_")}
+        environment |= {"ZITILITE_DATABASE": self.database} if self.database else {}
         done = subprocess.run(
             [sys.executable, str(ROOT / "app.py"), *self.flags, *map(str, words)],
             cwd=self.folder,
@@ -56,7 +57,7 @@ class Cli:
 
 @pytest.fixture
 def cli(controller, tmp_path) -> Cli:
-    return Cli(tmp_path, "--data", str(controller.data))
+    return Cli(tmp_path, "--data", str(controller.data), database=controller.database)
 
 
 def test_without_a_controller_it_says_what_to_name(tmp_path):
@@ -265,7 +266,7 @@ def test_wrong_lines_of_a_csv_file_are_named_and_nothing_is_written(cli, api, tm
 
 def test_doctor_says_how_things_are_by_words_and_by_its_exit_code(cli, make_controller, tmp_path):
     server = make_controller()
-    healthy = Cli(tmp_path, "--data", str(server.data))
+    healthy = Cli(tmp_path, "--data", str(server.data), database=server.database)
     found = json.loads(healthy.run_code("doctor", "--output", "json", code=1))
     assert [check["id"] for check in found if check["state"] != "ok"] == ["backup"]
     backup = ("--passphrase-file", "secret")

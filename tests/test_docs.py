@@ -36,7 +36,15 @@ def test_readme_tour_runs(make_controller, tmp_path):
     assert len(tour) == 6
     script = "set -eu\n" + "\n".join(tour).replace("https://127.0.0.1:1280", controller.url)
     script = script.replace("./zitilite", f"{sys.executable} {ROOT}/app.py").replace("/tmp/tour", str(controller.data))
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=controller.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "bench-box" in done.stdout.splitlines()
     assert "shelf-box" in done.stdout
@@ -60,6 +68,7 @@ def test_guide_runs(guide, make_controller, tmp_path):
     (commands / "zitilite").chmod(0o755)
     session = controller.admin().http.headers["zt-session"]
     environment = {
+        **({"ZITILITE_DATABASE": controller.database} if controller.database else {}),
         "PATH": f"{commands}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "URL": controller.url,

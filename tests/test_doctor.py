@@ -25,7 +25,7 @@ DAY_MS = 86_400_000
 
 
 def settings_of(server: Controller, **more) -> config.Settings:
-    return config.load({"data": str(server.data), **more}, {})
+    return config.load({"data": str(server.data), "database": server.database, **more}, {})
 
 
 def found(server: Controller, **more) -> dict[str, doctor.Check]:

@@ -426,7 +426,7 @@ def test_unverified_ca_at_use(controller, api, ca, root, present):
     """A token whose CA is no longer verified buys nothing, and its certificates make no identities."""
     key, found = pending(api, "ottca", ca)
     client = present(root.leaf(unique("d")))
-    sql(controller, "UPDATE ca SET is_verified = 0 WHERE id = ?", ca)
+    sql(controller, "UPDATE ca SET is_verified = FALSE WHERE id = ?", ca)
     answer = enroll(client, "ottca", found["token"])
     assert (answer.status, answer.code) == (400, "ENROLLMENT_CA_NOT_VALID")
     assert "not verified" in answer.error["cause"]["message"]

@@ -204,7 +204,7 @@ ELSEWHERE = {
 
 def test_every_code_is_tried():
     """A code of the table that no test names is one that nobody ever saw."""
-    files = [file for file in Path(__file__).parent.glob("test_*.py") if file != Path(__file__)]
+    files = [file for file in Path(__file__).parent.rglob("test_*.py") if file != Path(__file__)]
     texts = [file.read_text() for file in files]
     rest = CODES.keys() - CASES.keys() - ELSEWHERE
     assert not {code for code in rest if not any(f'"{code}"' in text for text in texts)}

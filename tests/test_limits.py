@@ -158,6 +158,16 @@ def test_what_counts_as_one_address(address, network):
 # --- the doors
 
 
+def test_processes_of_a_controller_count_together(make_controller):
+    """With three of them an account gets as many wrong passwords as with one."""
+    server = make_controller("--limit-account", "6", "--workers", "3")
+    user = unique("nobody")
+    # Each connection may be taken by another process.
+    answers = [password_login(server.api(), user, "wrong-one").status for _ in range(14)]
+    assert 6 <= answers.count(401) <= 8
+    assert answers.count(429) == 14 - answers.count(401)
+
+
 def test_wrong_passwords_are_held_back(make_controller):
     """After so many from one address even the right one must wait; other accounts and other ways in are free."""
     server = make_controller("--limit-account", "3")
@@ -346,7 +356,7 @@ def test_enrollment_does_not_wait_for_a_storm_of_logins(make_controller):
 
 def test_a_full_line_is_said_at_once(make_controller):
     """With three hundred passwords at once the line is full: 429 with Retry-After for the rest, none hangs."""
-    server = make_controller("--limit-account", "0", "--limit-address", "0")
+    server = make_controller("--limit-account", "0", "--limit-address", "0", "--workers", "1")
     clients = [server.api() for _ in range(300)]
     for client in clients:
         client.get("/version").ok()

@@ -888,8 +888,13 @@ def test_locked_key_is_explained(tmp_path, root):
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"pw")
     )
     files.key.write_bytes(locked)
-    with pytest.raises(pki.PkiError, match="protected by a password"):
+    with pytest.raises(pki.PkiError, match="its passphrase is missing"):
         opened(tmp_path / "d", server=files)
+    with pytest.raises(pki.PkiError, match="another passphrase"):
+        opened(tmp_path / "d", server=files, passphrase="other")
+    # It is opened, and is another key.
+    with pytest.raises(pki.PkiError, match="is not the key of the certificate"):
+        opened(tmp_path / "d", server=files, passphrase="pw")
 
 
 def test_expired_signing_certificate_is_explained(tmp_path):

@@ -240,11 +240,38 @@ def test_without_the_driver_it_is_said_what_is_missing(tmp_path):
     assert "pip install" in done.stderr
 
 
+def test_the_driver_is_not_loaded_for_the_file(tmp_path):
+    """A controller on SQLite does without what PostgreSQL costs, even where the driver is installed."""
+    code = "import sys, app, config; app.init(config.load({'data': sys.argv[1]}, {})); print('psycopg' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "data")],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_a_database_in_another_encoding_is_refused(server, tmp_path):
     url = server.new_database("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     done = run("run", url=url, data=tmp_path / "data")
     assert done.returncode == 1
     assert "UTF8" in done.stderr
+
+
+def test_a_forked_child_has_connections_of_its_own(database):
+    """The child asks through another connection, and the parent's goes on working when the child has ended."""
+    mine = database.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, str(database.execute_sql("SELECT pg_backend_pid()").fetchone()[0]).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        assert int(answer.read()) != mine
+    assert database.execute_sql("SELECT pg_backend_pid()").fetchone()[0] == mine
 
 
 # --- a running controller
@@ -320,68 +347,77 @@ def filled(controller: Controller, folder: Path) -> None:
     flows.enroll(controller.api(), "ott", "no-such-token", "", flows.PEM)
 
 
+def all_rows(controller: Controller) -> dict[str, list[Any]]:
+    """Everything in its database: of all tables that the models describe."""
+    tables = [model._meta.table_name for model in models.TABLES]
+    return rows_of(lambda question: flows.sql(controller, question), tables)
+
+
 def test_copy_to_postgresql_and_back(server, tmp_path):
     """Every row of every table arrives; the controller goes on with the same sessions, tokens and keys; and back."""
     controller = Controller(tmp_path / "one", database="").start()
-    folder = tmp_path / "issued"
-    folder.mkdir()
-    filled(controller, folder)
+    (tmp_path / "issued").mkdir()
+    filled(controller, tmp_path / "issued")
     api = controller.admin()
     _, waiting = flows.pending(api, "ott")
-    url = server.new_database()
-    running = run("database", "copy", "--to", "postgresql", url=url, data=controller.data)
-    assert running.returncode == 1
-    assert "is in use by another zitilite" in running.stderr
     controller.stop()
-
+    url = server.new_database()
     done = run("database", "copy", "--to", "postgresql", url=url, data=controller.data)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^identity +\d+ rows$", done.stdout, re.MULTILINE)
     assert cluster.PASSWORD not in done.stdout + done.stderr
-    with closing(sqlite3.connect(controller.data / "zitilite.db")) as lite:
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        tables = [name for (name,) in lite.execute(query)]
-        here = rows_of(lite.execute, tables)
-    assert rows_of(lambda question: cluster.execute(url, question), tables) == here
+    here = all_rows(controller)
     assert sum(map(len, here.values())) > 50
-
-    again = run("database", "copy", "--to", url, url="", data=controller.data)
-    assert again.returncode == 1
-    assert "already" in again.stderr
-
     controller.database = url
+    assert all_rows(controller) == here
+
     (controller.data / "zitilite.db").rename(tmp_path / "old.db")
     controller.start()
     assert api.get("/identities").status == 200
-    (tmp_path / "two").mkdir()
-    flows.enroll_ott(controller, waiting["token"], tmp_path / "two")
-    # The triggers work again, and the audit log is guarded.
-    key, _ = flows.with_password(api)[:2]
-    assert cluster.execute(url, "SELECT is_enrolled FROM identity WHERE id = %s", key) == [(True,)]
-    import psycopg
-
-    with pytest.raises(psycopg.errors.IntegrityError, match="only ever added to"):
-        cluster.execute(url, "DELETE FROM audit")
-
-    back = run("database", "copy", "--to", "sqlite", url=url, data=controller.data)
-    assert back.returncode == 1
-    assert "in use by another zitilite" in back.stderr
-    elsewhere = run("database", "copy", "--to", "sqlite", url=url, data=tmp_path / "elsewhere")
-    assert elsewhere.returncode == 1
-    assert "stop them first" in elsewhere.stderr
+    flows.enroll_ott(controller, waiting["token"], tmp_path / "issued")
+    is_whole_again(controller, api)
     controller.stop()
+
     back = run("database", "copy", "--to", "sqlite", url=url, data=controller.data)
     assert back.returncode == 0, back.stderr
-    with closing(sqlite3.connect(controller.data / "zitilite.db")) as lite:
-        assert rows_of(lite.execute, tables) == rows_of(lambda question: cluster.execute(url, question), tables)
-        assert lite.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert (controller.data / "zitilite.db").stat().st_mode & 0o777 == 0o600
+    there = all_rows(controller)
+    assert there != here
     controller.database = ""
+    assert all_rows(controller) == there
+    assert (controller.data / "zitilite.db").stat().st_mode & 0o777 == 0o600
+    assert flows.sql(controller, "PRAGMA integrity_check") == [("ok",)]
     controller.start()
-    assert api.get("/identities").status == 200
-    key, _ = flows.with_password(api)[:2]
-    assert flows.sql(controller, "SELECT is_enrolled FROM identity WHERE id = ?", key) == [(1,)]
+    is_whole_again(controller, api)
     controller.stop()
+
+
+def is_whole_again(controller: Controller, api: Any) -> None:
+    """A session from before still works, the triggers do theirs, the audit log is guarded."""
+    key, _, _ = flows.with_password(api)
+    [(enrolled,)] = flows.sql(controller, "SELECT is_enrolled FROM identity WHERE id = ?", key)
+    assert enrolled
+    with pytest.raises(Exception, match="only ever added to"):
+        flows.sql(controller, "DELETE FROM audit")
+
+
+def test_nothing_is_copied_under_a_running_controller(server, tmp_path):
+    """Neither from its file, nor from its PostgreSQL database, wherever the controller runs."""
+    one = Controller(tmp_path / "one", database="").start()
+    url = server.new_database()
+    done = run("database", "copy", "--to", "postgresql", url=url, data=one.data)
+    assert done.returncode == 1
+    assert "is in use by another zitilite" in done.stderr
+    one.stop()
+    two = Controller(tmp_path / "two", database=url).start()
+    for folder, reason in ((two.data, "in use by another zitilite"), (tmp_path / "elsewhere", "stop them first")):
+        back = run("database", "copy", "--to", "sqlite", url=url, data=folder)
+        assert back.returncode == 1
+        assert reason in back.stderr
+        assert not (folder / "zitilite.db").exists()
+    two.stop()
+    again = run("database", "copy", "--to", url, url="", data=one.data)
+    assert again.returncode == 1
+    assert "already" in again.stderr
 
 
 def test_a_copy_that_cannot_be_whole_is_not_made(server, tmp_path):

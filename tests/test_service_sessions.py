@@ -32,7 +32,7 @@ class Caller:
         sql(
             controller,
             "INSERT INTO session(id, created_at, updated_at, tags, is_system, api_session_id, service_id, type) "
-            "VALUES (?, ?, ?, '{}', 0, ?, ?, 'Dial')",
+            "VALUES (?, ?, ?, '{}', FALSE, ?, ?, 'Dial')",
             *(self.session, now, now, self.login, self.service),
         )
 

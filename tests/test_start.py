@@ -445,7 +445,9 @@ def test_reset_password_while_the_server_runs(make_controller):
         assert password_login(stranger, "admin", "wrong-password").status == 401
     assert password_login(stranger, "admin", server.admin_password).code == "INVALID_AUTH"
 
-    done = run("admin", "reset-password", "--data", server.data, "--password", "the-new-password")
+    done = run(
+        *("admin", "reset-password", "--data", server.data, "--password", "the-new-password"), **server.environment()
+    )
     assert done.returncode == 0, done.stderr
     assert api.get("/current-identity").status == 401
     assert password_login(stranger, "admin", server.admin_password).status == 401
@@ -457,7 +459,7 @@ def test_reset_password_while_the_server_runs(make_controller):
 def test_reset_password_makes_one_up(make_controller):
     """Without a password given a random one is printed, and it works."""
     server = make_controller()
-    done = run("admin", "reset-password", "--data", server.data)
+    done = run("admin", "reset-password", "--data", server.data, **server.environment())
     found = re.search(r"user admin\s+password (\S+)", done.stdout)
     assert found, done.stderr
     server.api().login("admin", found[1])

@@ -139,7 +139,9 @@ def test_the_expression_and_the_row_agree_everywhere(controller, api, own):
     past, later, far = in_the_past(), in_the_past() + DAY, in_the_past() + 100 * DAY
     tag = unique("combination")
     cases = list(
-        itertools.product((None, past, later), (None, past, later, far), (0, 1), (None, "x"), (None, past), (None, far))
+        itertools.product(
+            (None, past, later), (None, past, later, far), (False, True), (None, "x"), (None, past), (None, far)
+        )
     )
     for token, cert, enrolled, external, disabled, until in cases:
         key = api.create("/identities", identity_body(roleAttributes=[tag]))

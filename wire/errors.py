@@ -22,6 +22,7 @@ CODES: dict[str, tuple[int, str]] = {
     "CAN_NOT_UPDATE_AUTHENTICATOR": (409, "The authenticator cannot be updated in this fashion"),
     "CAN_NOT_UPDATE_ROUTER": (409, "The router was not added via the Edge API and cannot be updated"),
     "CA_ALREADY_VERIFIED": (409, "CA has already been verified"),
+    "CA_UNAVAILABLE": (503, "The controller cannot issue certificates at the moment"),
     "CERTIFICATE_FAILED_VALIDATION": (
         400,
         "The supplied certificate failed to validate against the CA's certificate chain",
@@ -92,6 +93,7 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "The server is not running in HA mode. HA operations are not permitted",
     ),
+    "STORAGE_UNAVAILABLE": (503, "The controller cannot read or write its data at the moment; nothing was changed"),
     "UNAUTHORIZED": (
         401,
         "The request could not be completed. The session is not authorized or the credentials are invalid",

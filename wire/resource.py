@@ -6,6 +6,7 @@ so that domain modules can end with their tuple of Actions and `api.entities` ca
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,6 +153,7 @@ class Field:
         return self.patch_kind if verb == "p" and self.patch_kind else self.kind
 
 
+@functools.cache
 def snake(name: str) -> str:
     """`isAdmin` -> `is_admin`."""
     return re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), name)

@@ -227,8 +227,13 @@ class AttemptLog:
         """Write what waits. Not inside a transaction of the caller's."""
         with self._writing:
             while batch := self._take():
-                with store.write():
-                    _insert(batch)
+                try:
+                    with store.write():
+                        _insert(batch)
+                except store.DatabaseError:
+                    with self._lock:
+                        self._waiting.extendleft(reversed(batch))
+                    raise
             self._report_dropped()
             with self._lock:
                 self.company.put(Company.WAITING, len(self._waiting))
@@ -292,5 +297,8 @@ def back(rows: int) -> int:
 
 
 def fresh(ctx: Any) -> None:
-    """The scope of GET /attempts: all of them, also those that were not written yet."""
-    ctx.ctrl.attempts.gather()
+    """The scope of GET /attempts: all of them, also those that were not written yet, unless nothing can be written."""
+    try:
+        ctx.ctrl.attempts.gather()
+    except store.DatabaseError as e:
+        log.error("refused attempts cannot be written: %s", e)  # noqa: TRY400 - the reason says it all

@@ -37,6 +37,7 @@ _HOLDERS: tuple[tuple[Any, Any], ...] = (
 )
 _BATCH = 500
 _SOON = 10
+_LOOK_BACK_MS = 60_000  # how long a transaction may take that sets the time before it is written
 _DAY_MS = 86_400_000
 
 
@@ -67,18 +68,27 @@ def hex_serial(cert: pki.Cert) -> str:
     return text if len(text) % 2 == 0 else f"0{text}"
 
 
+_looked: dict[Any, int] = {}
+
+
 def catch_up() -> None:
     """Read the certificates that are not in the index yet. Writes only if there are any."""
+    now = now_ms()
     for fingerprint, pem in _HOLDERS:
         model = fingerprint.model
         known = CertificateFact.select(CertificateFact.fingerprint)
         missing = model.select(fingerprint, pem).where(
             fingerprint.is_null(is_null=False), pem.is_null(is_null=False), fingerprint.not_in(known)
         )
+        looked = _looked.get(model)
+        if model is Authenticator and looked is not None and looked <= now:
+            # Of a hundred thousand only those that changed since the last look, unless the clock was put back.
+            missing = missing.where(model.updated_at >= looked - _LOOK_BACK_MS)
         facts = [fact for print_, text in missing.tuples() if (fact := _fact(print_, text))]
         for start in range(0, len(facts), _BATCH):
             with store.write():
                 CertificateFact.insert_many(facts[start : start + _BATCH]).on_conflict_ignore().execute()
+        _looked[model] = now
 
 
 def _fact(fingerprint: str, pem: str) -> dict[str, Any] | None:

@@ -69,7 +69,7 @@ def _folder(look: _Look) -> Iterator[Check]:
         yield Check("data-folder", "Data folder", "fail", f"others may write to {', '.join(loose)}", advice)
     else:
         yield Check("data-folder", "Data folder", "ok", str(folder.resolve()))
-    problems = pki.folder_problems(folder / "pki")
+    problems = pki.folder_problems(folder / "pki", look.settings.passphrase_of_keys())
     advice = "restore the files from a backup, or correct their mode" if problems else ""
     yield Check("keys", "Keys and certificates on disk", "fail" if problems else "ok", "; ".join(problems), advice)
 

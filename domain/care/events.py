@@ -41,6 +41,8 @@ LOOK_SECONDS = 1.0
 # News within this time go out together; under a flood of refusals it is the pace of writing.
 GATHER_SECONDS = 0.05
 PRUNE_SECONDS = 300.0
+# After what could not be written: a full disk does not empty itself.
+PAUSE_SECONDS = 1.0
 
 
 class Stream(Protocol):
@@ -152,6 +154,9 @@ class Newsroom:
                         self._prune()
                 self.ctrl.attempts.flush()
                 beat = self._serve(beat)
+            except store.DatabaseError as e:
+                log.error("news could not be written: %s; trying again", e)  # noqa: TRY400 - the reason says it all
+                gather.wait(PAUSE_SECONDS)
             except Exception:  # whatever goes wrong in one turn, the log must go on
                 log.exception("news could not be written or sent; trying again")
             gather.wait(GATHER_SECONDS)

@@ -42,6 +42,7 @@ class Login:
 
     method: password, cert or ext-jwt. authenticator: its id, `internal` for an identity known by its
     certificate's external id, `extJwtId:ID` for a signer. ca: the third-party CA of the certificate.
+    resolved_to_root: whether the certificate came with its chain, where that differs from the last time.
     """
 
     identity: Identity
@@ -51,6 +52,12 @@ class Login:
     certificate: pki.Cert | None = None
     is_cert_extendable: bool = False
     improper_chain: bool = False
+    resolved_to_root: bool | None = None
+
+    def settle(self) -> None:
+        """Note whether the certificate came with its chain. Needs the transaction of the session."""
+        if self.resolved_to_root is not None:
+            _RESOLVED.execute(self.resolved_to_root, self.authenticator)
 
 
 def refused(reason: str) -> ApiError:
@@ -110,6 +117,11 @@ def by_password(ctx: Context, username: str | None, password: str | None) -> Log
 
 
 _BY_USER_NAME = Prepared(lambda name: Authenticator.select().where(Authenticator.updb_username == name), Authenticator)
+_RESOLVED = Prepared(
+    lambda resolved, key: Authenticator.update({Authenticator.last_auth_resolved_to_root: resolved}).where(
+        Authenticator.id == key
+    )
+)
 _BY_FINGERPRINT = Prepared(
     lambda print_: Authenticator.select().where(Authenticator.cert_fingerprint == print_), Authenticator
 )
@@ -160,9 +172,6 @@ def by_certificate(ctx: Context) -> Login:
     ctx.attempt.of_identity(a.identity)
     ca_id = check_certificate(ctx, a, leaf, chain)
     resolved = bool(chain)
-    if a.is_issued_by_network and a.last_auth_resolved_to_root != resolved:
-        with store.write():
-            Authenticator.update(last_auth_resolved_to_root=resolved).where(Authenticator.id == a.id).execute()
     ours = bool(a.is_issued_by_network)
     return Login(
         a.identity,
@@ -172,6 +181,7 @@ def by_certificate(ctx: Context) -> Login:
         certificate=leaf,
         is_cert_extendable=ours,
         improper_chain=ours and not resolved,
+        resolved_to_root=resolved if ours and a.last_auth_resolved_to_root != resolved else None,
     )
 
 
@@ -179,7 +189,7 @@ def check_certificate(ctx: Context, a: Authenticator, leaf: pki.Cert, chain: tup
     """The id of the third-party CA that validates the certificate, None for one of ours."""
     expired_ok = _certificate_allowed(a.identity)
     if a.is_issued_by_network:
-        if not ctx.ctrl.authority.issued(leaf):
+        if not ctx.ctrl.authority.issued(leaf, is_known=(a.cert_pem or "").startswith(leaf.pem)):
             raise refused(f"certificate {leaf.subject} is not signed by this controller's CA: re-enroll the identity")
         if not expired_ok and not leaf.not_before <= datetime.now(UTC) <= leaf.not_after:
             raise refused(_out_of_time(leaf))

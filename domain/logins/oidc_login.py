@@ -170,6 +170,7 @@ def _record(ctx: Context, row: OidcRequest, login: Login, values: dict[str, Any]
     }
     with store.write():
         OidcRequest.update(changes).where(OidcRequest.id == row.id, OidcRequest.code_hash.is_null()).execute()
+        login.settle()
 
 
 def _passed(ctx: Context, row: OidcRequest, method: str, changes: dict[str, Any]) -> Result:

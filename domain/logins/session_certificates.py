@@ -14,6 +14,7 @@ import pki
 from domain import ids
 from domain.context import Context
 from models import SessionCertificate
+from prepared import insert
 from wire.errors import ApiError
 from wire.resource import CLIENT, Action, Body, Field, Result, links, milliseconds, now_ms
 
@@ -30,7 +31,7 @@ def own(ctx: Context) -> Any:
 def add(session_id: str, cert: pki.Cert, pem: str, *, key: str | None = None) -> str:
     """Write down a certificate of a session; gives the row's id. Needs a write transaction."""
     now = now_ms()
-    row = SessionCertificate.create(
+    row = SessionCertificate(
         id=key or ids.short_id(),
         created_at=now,
         updated_at=now,
@@ -41,7 +42,7 @@ def add(session_id: str, cert: pki.Cert, pem: str, *, key: str | None = None) ->
         valid_from=milliseconds(cert.not_before),
         valid_to=milliseconds(cert.not_after),
     )
-    return str(row.id)
+    return str(insert(row).id)
 
 
 def issue(ctx: Context, csr: str | None, identity_id: str, session_id: str, key: str) -> tuple[pki.Cert, str]:
