@@ -106,4 +106,4 @@ def test_the_backup_clock_is_set_while_it_runs(make_controller):
     api = server.admin().on(OWN)
     assert api.get("/backups").ok() == []
     api.patch("/settings/backup_hours", {"value": "24"}).ok()
-    wait_until(lambda: [b["kind"] for b in api.get("/backups").ok()] == ["auto"])
+    wait_until(lambda: [b["kind"] for b in api.get("/backups").ok()] == ["auto"], 90)

@@ -266,7 +266,8 @@ def test_the_clock_of_backups_is_set_and_says_what_it_needs(visit, make_controll
     dialog.get_by_label("Value").fill("24")
     dialog.get_by_role("button", name="Change it").click()
     expect(page.locator("[data-setting=backup_hours]")).to_contain_text("chosen here")
-    wait_until(lambda: server.admin().on(OWN).get("/backups").ok())
+    api = server.admin().on(OWN)
+    wait_until(lambda: api.get("/backups").ok(), 90)
     page.reload()
     expect(page.locator(".care-list li")).to_contain_text("by the clock")
 

@@ -112,7 +112,7 @@ def test_a_page_whose_code_does_not_arrive_can_be_tried_again(visit, controller:
 
 
 def test_an_answer_that_is_long_in_coming_is_told(visit, make_controller):
-    server = make_controller()
+    server = make_controller("--workers", "1")
     page = visit(server, "/identities")
     settled(page)
     os.kill(server.pid, signal.SIGSTOP)

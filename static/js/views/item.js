@@ -40,7 +40,9 @@ export function itemView(page) {
     }
     place.setAttribute("aria-busy", "false");
   }
-  page.onLeave(listen((news) => news.topic === "changes" && news.data?.id === id && (news.data.verb === "delete" ? show(place, gone(of)) : load())));
+  // An open menu is not taken away from under somebody's hand.
+  const again = () => page.isOpen && (place.querySelector(":popover-open") ? setTimeout(again, 500) : load());
+  page.onLeave(listen((news) => news.topic === "changes" && news.data?.id === id && (news.data.verb === "delete" ? show(place, gone(of)) : again())));
   page.onLeave(watchRemovals(() => page.isOpen && load()));
   load();
   return place;
