@@ -137,10 +137,9 @@ _V1 = (
     '("identity_id") REFERENCES "identity" ("id") ON DELETE CASCADE)',
     'CREATE UNIQUE INDEX "api_session_token" ON "api_session" ("token")',
     'CREATE INDEX "api_session_identity_id" ON "api_session" ("identity_id")',
-    'CREATE INDEX "api_session_ca" ON "api_session" ("ca")',
     'CREATE INDEX "api_session_expires_at" ON "api_session" ("expires_at")',
-    'CREATE INDEX "api_session_created_at_id" ON "api_session" ("created_at", "id")',
     'CREATE INDEX "api_session_last_activity_at_id" ON "api_session" ("last_activity_at", "id")',
+    'CREATE INDEX "api_session_ca" ON "api_session" ("ca") WHERE ("ca" IS NOT NULL)',
     'CREATE TABLE "session_certificate" ("id" TEXT NOT NULL PRIMARY KEY, "created_at" INTEGER NOT '
     'NULL, "updated_at" INTEGER NOT NULL, "tags" TEXT NOT NULL, "is_system" BOOLEAN NOT NULL, '
     '"session_id" TEXT NOT NULL, "certificate" TEXT NOT NULL, "fingerprint" TEXT NOT NULL, "subject" '
@@ -329,8 +328,8 @@ _V1 = (
     'NULL, "request_id" TEXT NOT NULL)',
     'CREATE INDEX "attempt_created_at_id" ON "attempt" ("created_at", "id")',
     'CREATE INDEX "attempt_identity" ON "attempt" ("identity")',
-    'CREATE INDEX "attempt_router" ON "attempt" ("router")',
-    'CREATE INDEX "attempt_ca" ON "attempt" ("ca")',
+    'CREATE INDEX "attempt_router" ON "attempt" ("router") WHERE ("router" IS NOT NULL)',
+    'CREATE INDEX "attempt_ca" ON "attempt" ("ca") WHERE ("ca" IS NOT NULL)',
     'CREATE TABLE "spent_token" ("token_hash" TEXT NOT NULL PRIMARY KEY, "spent_at" INTEGER NOT NULL, '
     '"method" TEXT NOT NULL, "source_address" TEXT NOT NULL, "owner_name" TEXT NOT NULL, "identity" '
     'TEXT, "router" TEXT, "key_print" TEXT, "fingerprint" TEXT, "answer" TEXT, "replay_until" INTEGER '

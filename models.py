@@ -304,7 +304,7 @@ class ApiSession(Entity):
     token = pw.TextField(unique=True)
     identity = pw.ForeignKeyField(Identity, on_delete="CASCADE")
     authenticator = pw.TextField()
-    ca = pw.TextField(null=True, index=True)
+    ca = pw.TextField(null=True)
     ip_address = pw.TextField()
     config_types = JsonField(default=list)
     last_activity_at = pw.BigIntegerField()
@@ -319,7 +319,10 @@ class ApiSession(Entity):
     oidc_client = pw.TextField(null=True)
 
     class Meta:
-        indexes = ((("created_at", "id"), False), (("last_activity_at", "id"), False))
+        indexes = ((("last_activity_at", "id"), False),)
+
+
+ApiSession.add_index(ApiSession.ca, where=ApiSession.ca.is_null(is_null=False))  # most come through none
 
 
 class SessionCertificate(Entity):
@@ -803,7 +806,12 @@ class Attempt(Base):
     request_id = pw.TextField()
 
     class Meta:
-        indexes = ((("created_at", "id"), False), (("identity",), False), (("router",), False), (("ca",), False))
+        indexes = ((("created_at", "id"), False), (("identity",), False))
+
+
+# Most attempts are no router's and come through no CA: those need no place in an index.
+for _column in (Attempt.router, Attempt.ca):
+    Attempt.add_index(_column, where=_column.is_null(is_null=False))
 
 
 class SpentToken(Base):

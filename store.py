@@ -220,16 +220,16 @@ def write() -> Iterator[None]:
             else:
                 yield
             return
-        with _turn:
-            try:
+        try:
+            with _turn:
                 with database.atomic("IMMEDIATE"):
                     yield
                     while _late:
                         _late.pop()()
                     done = time.perf_counter()
-            finally:
-                _late.clear()
-            _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
+                _commit["seconds"] += (time.perf_counter() - done - _commit["seconds"]) / 8
+        finally:
+            _late.clear()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """From a path to the operations on it: a tree of dicts, one level a segment.
 
-The API's paths are words and `{names}`. Werkzeug's map would keep a pattern and two generated functions for each
-of more than a thousand rules, which is a third of the memory of an idle controller (docs/adr/0012).
+The API's paths are words and `{names}`, so that nothing more general is needed (docs/adr/0012).
 """
 
 from __future__ import annotations

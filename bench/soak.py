@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.run import CLIENT, MANAGEMENT, OWN, PASSWORD, PLAIN, Server, connect, fresh_server, login, new_csr
+from bench.client import CLIENT, MANAGEMENT, OWN, PASSWORD, PLAIN, connect, login, new_csr
+from bench.machine import Server, fresh_server
 
 # What memory may differ by when nothing grows: allocators keep what they had in busy moments.
 NOISE_MIB = 12.0

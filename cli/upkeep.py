@@ -38,6 +38,7 @@ def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
     look.set_defaults(offline=run_doctor)
     bench = commands.add_parser("bench", help="measure a fresh controller on this machine")
     bench.add_argument("--count", type=int, default=300, help="identities to create and enroll (default: 300)")
+    bench.add_argument("--identities", type=int, default=10_000, help="identities for the lists (default: 10000)")
     bench.add_argument("--json", type=Path, default=None, help="write the figures to a file as well")
     bench.set_defaults(offline=run_bench)
 
@@ -97,4 +98,4 @@ def run_bench(settings: config.Settings, a: argparse.Namespace) -> int:
     """Measure, each figure beside what the machine can do in the same run."""
     from bench import run  # noqa: PLC0415 - nothing else needs what it imports
 
-    return run.main(a.count, a.json)
+    return run.main(a.count, a.identities, a.json)

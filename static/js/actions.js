@@ -15,7 +15,7 @@ import { bad, good } from "./ui/toast.js";
 /** Ask, say what it takes away, delete: in ten seconds, or at once where that matters. @param {Entity} of @param {any} row @returns {Promise<boolean>} whether it goes */
 export async function removeItem(of, row) {
   const title = titleOf(of, row);
-  const body = h("div", { class: "stack tight" }, consequences(of, row), h("p", { class: "soft" }, of.atOnce ? "It ends at once, and this cannot be undone. " : "For ten seconds it can still be kept, then it is deleted for good. ", copyAs(() => removeCall(of, row.id), { what: "the deletion" })));
+  const body = h("div", { class: "stack tight" }, consequences(of, row), h("p", { class: "soft" }, of.atOnce ? "It ends at once, and this cannot be undone. " : "For ten seconds it can still be kept. ", copyAs(() => removeCall(of, row.id), { what: "the deletion" })));
   if (!(await confirm({ title: `Delete ${title}?`, body, yes: `Delete this ${of.one}`, danger: true }))) return false;
   if (of.atOnce) return removeNow(of, row.id, title);
   removeSoon(of, row.id, title);

@@ -7,12 +7,13 @@ import { OWN, maybe } from "./api.js";
 import { entityOf } from "./entities.js";
 import { href } from "./router.js";
 
-/** @type {Set<(found: Finding[] | null) => void>} */
+/** @typedef {Finding[] | null | undefined} Found undefined while nothing is known, null where the controller does not look after itself */
+/** @type {Set<(found: Found) => void>} */
 const watchers = new Set();
-/** @type {Finding[] | null} null while nothing is known */
-let held = null;
+/** @type {Found} */
+let held;
 
-/** Be told; gives the function that ends it. @param {(found: Finding[] | null) => void} fn */
+/** Be told; gives the function that ends it. @param {(found: Found) => void} fn */
 export function watchHealth(fn) {
   watchers.add(fn);
   fn(held);

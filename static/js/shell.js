@@ -68,7 +68,7 @@ function topBar() {
   watchHealth((found) => {
     const bad = found?.filter((f) => f.level === "bad").length || 0;
     const state = !found ? "none" : bad ? "refused" : found.length ? "warning" : "ok";
-    const words = !found ? "health unknown" : found.length ? `${found.length} to look at` : "all well";
+    const words = found === undefined ? "looking …" : !found ? "health unknown" : found.length ? `${found.length} to look at` : "all well";
     show(health, stateMark(state, words));
   });
   const line = h("span", { class: "line" });
@@ -198,6 +198,7 @@ export function slow(isSlow) {
 function takeUp() {
   const page = currentPage();
   if (page && !page.isDirty()) open();
+  look();
 }
 
 /** @param {number} ms */

@@ -7,7 +7,7 @@ import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { href } from "../router.js";
 import { day, inDays, relative, span, time } from "../time.js";
-import { card, empty, failed, pageHead, pending, stateMark } from "../ui/parts.js";
+import { bones, card, empty, failed, pageHead, pending, stateMark } from "../ui/parts.js";
 
 const YEAR = 365 * 86_400_000;
 
@@ -141,9 +141,10 @@ function nextOnes(o) {
 
 // --- what to look at
 
-/** @param {import("../health.js").Finding[] | null} found */
+/** @param {import("../health.js").Found} found */
 function findings(found) {
-  if (!found) return empty("check", "No checks", "This controller does not look after itself, or it has not answered yet.");
+  if (found === undefined) return bones(3);
+  if (!found) return empty("check", "No checks", "This controller does not look after itself.");
   if (!found.length) return h("p", { class: "all-good" }, icon("check"), "Nothing needs you.");
   return h("ul", { class: "findings" }, found.map((f) => h("li", { class: f.level }, stateMark(f.level === "bad" ? "refused" : "warning", " "), h("span", {}, h("bdi", {}, f.title), f.text ? [": ", h("bdi", {}, f.text)] : null), h("a", { href: f.href, class: "button small", "aria-label": `${f.link}: ${f.title}` }, f.link))));
 }
