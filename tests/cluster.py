@@ -33,6 +33,7 @@ _FILE = "damages or reads the SQLite file itself"
 _RESTORE = "a restore gives a SQLite file; tests/test_postgres.py copies one to PostgreSQL and back"
 _PACE = "a bulk request takes two to three times as long there: every statement is a round trip"
 ONLY_SQLITE = {
+    "test_attempts.py::test_slow_listener_holds_nobody_up_and_misses_nothing": "fills the log by SQLite's functions",
     "test_backups.py::test_a_restore_that_was_cut_off_is_noticed": _RESTORE,
     "test_backups.py::test_restore_on_another_machine_with_another_address": _RESTORE,
     "test_backups.py::test_restore_spares_what_is_there": _RESTORE,
