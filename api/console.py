@@ -74,7 +74,8 @@ class Bundle:
 
     def asset(self, name: str, wanted: str) -> tuple[Asset | None, bool]:
         """A file by its path below `static/`, and whether it is the one that the hash in its address means."""
-        if wanted != self.hash:
+        # A process that was asked for nothing yet has no hash either.
+        if wanted != self.hash or not self.hash:
             self._refresh()
         return self._assets.get(name), wanted == self.hash
 

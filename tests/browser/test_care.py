@@ -292,7 +292,7 @@ def test_a_recovery_kit_is_fetched(visit, controller: Controller):
     dialog = page.get_by_role("dialog", name="Recovery kit")
     dialog.get_by_label("Passphrase").fill("correct horse")
     dialog.get_by_label("Again").fill("correct horse")
-    with page.expect_download() as waited:
+    with page.expect_download(timeout=90_000) as waited:
         dialog.get_by_role("button", name="Download the recovery kit").click()
     with zipfile.ZipFile(waited.value.path()) as kit:
         assert sorted(kit.namelist()) == ["README.txt", "backup.age", "root.pem"]

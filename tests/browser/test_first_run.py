@@ -57,7 +57,7 @@ def test_from_the_printed_link_to_the_overview(
     assert (tmp_path / "root.pem").read_text().strip() in fresh.ca_pem()
     page.get_by_label("Passphrase", exact=True).fill("correct horse")
     page.get_by_label("Again", exact=True).fill("correct horse")
-    with page.expect_download() as got:
+    with page.expect_download(timeout=90_000) as got:
         page.get_by_role("button", name="Download the recovery kit").click()
     with zipfile.ZipFile(got.value.path()) as kit:
         assert kit.read("root.pem").decode() in fresh.ca_pem()

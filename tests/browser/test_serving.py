@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from api.console import Bundle
 from tests.browser.pages import settled
 from tests.controllers import ROOT, Api, Controller
 
@@ -45,6 +46,12 @@ def test_an_old_hash_gives_what_there_is_but_is_not_kept(api: Api, controller: C
         assert answer.headers["Cache-Control"] == "no-cache"
     assert page(api, controller, "/static/js/nothing.js").status_code == 404
     assert page(api, controller, "/static/%2e%2e/app.py").status_code == 404
+
+
+def test_a_process_that_was_asked_for_nothing_yet_has_the_files_too():
+    asset, is_current = Bundle(ROOT / "static").asset("js/main.js", "")
+    assert asset is not None
+    assert not is_current
 
 
 def test_gzip_is_sent_to_those_who_take_it(api: Api, controller: Controller):

@@ -24,9 +24,11 @@ export function passphraseForm({ id, yes, hint, needed = false, run, more = null
     if (word.value !== again.value) return show(problem, refusal(new Error("The two are not the same.")));
     if ((word.value || needed) && word.value.length < 8) return show(problem, refusal(new Error("A passphrase has at least 8 characters.")));
     button.disabled = true;
+    show(problem, h("p", { class: "soft", role: "status" }, "This takes some seconds: a passphrase is made hard to guess."));
     try {
       await run(word.value);
       word.value = again.value = "";
+      show(problem);
     } catch (error) {
       show(problem, refusal(error));
     }
