@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: setup test lint format types check real browser axe packages serve docs clean
+.PHONY: setup test lint format types check postgresql soak real browser axe packages serve docs clean
 
 setup: $(INSTALLED)
 
@@ -29,7 +29,15 @@ format: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy --strict .
 
-check: lint types test
+check: lint types test postgresql
+
+# The files named in that list once more, on PostgreSQL; skipped with a word where it is not installed.
+postgresql: $(INSTALLED)
+	ZITILITE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto --dist loadfile @tests/on_postgresql.txt
+
+# Ten minutes of every kind of load, while memory, threads and files are watched.
+soak: $(INSTALLED)
+	$(BIN)/python -m bench.soak 600
 
 real: $(INSTALLED)
 	$(BIN)/python -m pytest -m real

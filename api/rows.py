@@ -7,6 +7,7 @@ same way through `api.engine`.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -252,7 +253,12 @@ def etag(entity: Entity, row: Any) -> str:
     """The version of a row (RFC 9110 section 8.8.3): it changes with every value that a request can set."""
     data = row.__data__
     stored = [data.get(name) for name in shape_of(entity).settable]
-    text = orjson.dumps([row.id, row.updated_at, row.tags, *stored], default=str, option=orjson.OPT_SORT_KEYS)
+    values = [row.id, row.updated_at, row.tags, *stored]
+    try:
+        text = orjson.dumps(values, default=str, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # An integer of more than 64 bits, or half a surrogate pair, in tags for instance.
+        text = json.dumps(values, sort_keys=True, default=str).encode()
     return f'"{hashlib.sha256(text).hexdigest()[:20]}"'
 
 

@@ -62,3 +62,15 @@ def test_without_a_version_everything_is_as_ever(api):
 def test_weak_versions_never_match(api):
     path = service(api)
     assert change(api, "PATCH", path, f"W/{tag(api.get(path))}").status == 412
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**70), 1e300, "\\ud800 half a pair"], ids=str)
+def test_what_is_hard_to_write_down_has_a_version_too(api, value):
+    """Numbers of more than 64 bits and halves of characters are kept, shown and told apart."""
+    path = service(api)
+    body = '{"tags": {"a": %s}}' % (f'"{value}"' if isinstance(value, str) else repr(value))
+    api.call("PATCH", path, body, headers={"content-type": "application/json"}).ok()
+    shown = api.get(path)
+    assert tag(shown) == tag(api.get(path))
+    if not isinstance(value, str):
+        assert shown.ok()["tags"]["a"] == value
