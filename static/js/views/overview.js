@@ -153,11 +153,12 @@ function findings(found) {
 
 /** @param {HTMLElement} place @param {string} key @param {(row: any) => HTMLElement} line @param {string} about */
 async function fill(place, key, line, about) {
-  const load = (quiet = false) => maybe(`${OWN}/${key}`, { filter: "sort by createdAt desc", limit: 8 }, { quiet });
+  const load = (quiet = false) => maybe(`${OWN}/${key}`, { filter: "sort by createdAt desc", limit: 20 }, { quiet });
   const draw = (/** @type {any} */ found) => {
     if (!found) return empty("activity", "No log here", "This controller keeps none.");
     if (!found.data.length) return h("p", { class: "soft" }, about);
-    return h("ol", { class: "log small" }, found.data.map(line));
+    // By the keyboard it is scrolled like by the wheel.
+    return h("ol", { class: "log small", tabindex: "0", "aria-label": `The last ${found.data.length}` }, found.data.map(line));
   };
   if (!place.childElementCount) return show(place, pending(load, draw, { lines: 5 }));
   const found = await load(true).catch(() => undefined);
