@@ -69,7 +69,7 @@ class Front(Flask):
         """Whether a request will be answered within a millisecond or two, and waits for nothing but the database."""
         if "AUTHORIZATION" in headers:
             return False  # the keys of an external token may have to be fetched
-        found = self.operations.find(method, normal_path(path, self.roots))
+        found = self.operations.find(method, _text(normal_path(path, self.roots)))
         if not isinstance(found, Found):
             return False
         action = found.target.action
@@ -82,7 +82,7 @@ class Front(Flask):
         if path == CLIENT and environ.get("PATH_INFO") == "/" and _wants_page(environ):
             path = "/console"
         environ["PATH_INFO"] = path
-        found = self.operations.find(method, path)
+        found = self.operations.find(method, _text(path))
         if not found:
             answer: Iterable[bytes] = super().wsgi_app(environ, start_response)
             return answer
@@ -116,6 +116,11 @@ class Front(Flask):
             where = req.remote_addr
             access.info("%s %s %d %.1f ms %s", req.method, req.path, response.status_code, 1000 * seconds, where)
         return response
+
+
+def _text(path: str) -> str:
+    """A path as WSGI has it, each byte a character, as the UTF-8 that it is (PEP 3333)."""
+    return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
 
 
 def _wants_page(environ: dict[str, Any]) -> bool:

@@ -86,8 +86,9 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def open_controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    """A server that fetches keys from private addresses, too."""
-    server = Controller(tmp_path_factory.mktemp("signers"), "--jwks-private-addresses", "on").start()
+    """A server that fetches keys from private addresses, too; each process that serves keeps them for itself."""
+    flags = ("--jwks-private-addresses", "on", "--workers", "1")
+    server = Controller(tmp_path_factory.mktemp("signers"), *flags).start()
     yield server
     server.stop()
 

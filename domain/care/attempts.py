@@ -193,11 +193,13 @@ def sentence(e: ApiError) -> str:
 class AttemptLog:
     """Takes attempts from the requests' threads and writes the ones that are not written yet.
 
-    on_news: called when there is something to write or to show. company: the processes that have such a log each.
+    on_news: called when there is something to write or to show; on_written: when what waited is written.
+    company: the processes that have such a log each.
     """
 
     def __init__(self, on_news: Callable[[], None] = lambda: None) -> None:
         self.on_news = on_news
+        self.on_written: Callable[[], None] = lambda: None
         self.company = Company()
         self.dropped = 0
         self._waiting: deque[dict[str, Any]] = deque()
@@ -226,6 +228,7 @@ class AttemptLog:
     def flush(self) -> None:
         """Write what waits. Not inside a transaction of the caller's."""
         with self._writing:
+            has_news = self.is_waiting
             while batch := self._take():
                 try:
                     with store.write():
@@ -237,6 +240,8 @@ class AttemptLog:
             self._report_dropped()
             with self._lock:
                 self.company.put(Company.WAITING, len(self._waiting))
+        if has_news:
+            self.on_written()
 
     def gather(self) -> None:
         """Write what waits, here and in the other processes."""

@@ -8,11 +8,11 @@ that cannot reach the CA goes on, and the checks say that the list is old.
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import logging
 import textwrap
-import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -225,20 +225,7 @@ def _announced(ca: Ca) -> str | None:
 # --- our own list
 
 VALID, FRESH = timedelta(days=7), timedelta(days=1)
-_NUMBER = "crl_number"
-
-
-@dataclass
-class _Published:
-    """The lists as they are served. They are signed again when what is blocked changes, and once a day."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    made_of: Any = None
-    made_at: int = 0
-    lists: list[bytes] = field(default_factory=list)
-
-
-_published = _Published()
+_NUMBER, _LISTS = "crl_number", "crl_lists"
 
 
 def _blocked() -> list[tuple[str, str, int]]:
@@ -252,25 +239,48 @@ def _blocked() -> list[tuple[str, str, int]]:
 
 
 def published(ctrl: Controller) -> list[bytes]:
-    """Our lists as DER: the current issuer's first, then those of issuers that were replaced."""
-    with _published.lock:
-        rows = _blocked()
-        issuers = [one.cert.fingerprint for one in ctrl.authority.own_certificates() if one.kind == "intermediate"]
-        made_of = (rows, issuers)
-        if _published.made_of != made_of or now_ms() - _published.made_at > FRESH.total_seconds() * 1000:
-            revoked = [
-                (issuer, int(serial, 16), datetime.fromtimestamp(at // 1000, UTC)) for issuer, serial, at in rows
-            ]
-            _published.lists = ctrl.authority.revocation_lists(revoked, _next_number(), VALID)
-            _published.made_of, _published.made_at = made_of, now_ms()
-        return _published.lists
+    """Our lists as DER: the current issuer's first, then those of issuers that were replaced.
+
+    They are signed again when what is blocked or who issues changes, and once a day; all processes serve the same.
+    """
+    found = _kept(ctrl)
+    if found is None:
+        with store.write():
+            # Another process may have been here first.
+            found = _kept(ctrl) or _signed(ctrl)
+    return found
+
+
+def _made_of(ctrl: Controller, rows: list[tuple[str, str, int]]) -> str:
+    issuers = [one.cert.fingerprint for one in ctrl.authority.own_certificates() if one.kind == "intermediate"]
+    return hashlib.sha256(json.dumps([rows, issuers]).encode()).hexdigest()
+
+
+def _kept(ctrl: Controller) -> list[bytes] | None:
+    """The lists that were signed last, while they stand for what is so."""
+    row = Meta.get_or_none(Meta.key == _LISTS)
+    if row is None:
+        return None
+    kept = json.loads(row.value)
+    is_old = now_ms() - kept["at"] > FRESH.total_seconds() * 1000
+    if is_old or kept["of"] != _made_of(ctrl, _blocked()):
+        return None
+    return [base64.b64decode(text) for text in kept["lists"]]
+
+
+def _signed(ctrl: Controller) -> list[bytes]:
+    rows = _blocked()
+    revoked = [(issuer, int(serial, 16), datetime.fromtimestamp(at // 1000, UTC)) for issuer, serial, at in rows]
+    lists = ctrl.authority.revocation_lists(revoked, _next_number(), VALID)
+    kept = {"of": _made_of(ctrl, rows), "at": now_ms(), "lists": [base64.b64encode(one).decode() for one in lists]}
+    Meta.replace(key=_LISTS, value=json.dumps(kept)).execute()
+    return lists
 
 
 def _next_number() -> int:
-    with store.write():
-        row = Meta.get_or_none(Meta.key == _NUMBER)
-        number = int(row.value) + 1 if row else 1
-        Meta.replace(key=_NUMBER, value=str(number)).execute()
+    row = Meta.get_or_none(Meta.key == _NUMBER)
+    number = int(row.value) + 1 if row else 1
+    Meta.replace(key=_NUMBER, value=str(number)).execute()
     return number
 
 

@@ -107,6 +107,7 @@ class Newsroom:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="news", daemon=True)
         ctrl.attempts.on_news = self.ring
+        ctrl.attempts.on_written = self.tell
 
     def start(self) -> None:
         """Begin to work."""
@@ -123,6 +124,10 @@ class Newsroom:
         """Something happened. Cheap; may be called from any thread."""
         if self._listeners or self.ctrl.attempts.is_waiting:
             self._bell.set()
+        self.tell()
+
+    def tell(self) -> None:
+        """Something stands in the tables that listeners of other processes want to know."""
         if any(self.ctrl.company.others(Company.LISTENERS)):
             self.ctrl.company.ring(NEWS)
 
