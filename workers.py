@@ -38,6 +38,12 @@ def keep_memory_small() -> None:
         mallopt(_M_ARENA_MAX, 2)
 
 
+def _give_back_memory() -> None:
+    """What starting needed and nobody needs any more."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Pool:
     """The processes that serve, and the one that looks after them.
 
@@ -61,6 +67,7 @@ class Pool:
         ready()
         # What is there now is there for good: looking through it for garbage would only make copies of shared pages.
         gc.collect()
+        _give_back_memory()
         gc.freeze()
         for number in range(self._count):
             self._start(number)

@@ -40,14 +40,16 @@ def issuing_cert(pem: str) -> pki.Cert:
     return pki.find_leaf([c for c in pki.load_certs(pem) if c.is_ca])
 
 
+_VERIFIED = Prepared(lambda: Ca.select().where(Ca.is_verified), Ca)
+
+
 def verified(*, auth: bool | None = None, auto: bool | None = None) -> list[Ca]:
     """The verified CAs whose switches are as asked."""
-    query = Ca.select().where(Ca.is_verified)
-    if auth is not None:
-        query = query.where(Ca.is_auth_enabled == auth)
-    if auto is not None:
-        query = query.where(Ca.is_auto_ca_enrollment_enabled == auto)
-    return list(query)
+    return [
+        ca
+        for ca in _VERIFIED.all()
+        if auth in (None, ca.is_auth_enabled) and auto in (None, ca.is_auto_ca_enrollment_enabled)
+    ]
 
 
 def validating(

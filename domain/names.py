@@ -10,6 +10,7 @@ import re
 
 import pki
 from models import Ca, Identity, NameCounter
+from prepared import Prepared
 
 _PLACES = re.compile(r"\[(caName|caId|commonName|requestedName|identityId)\]")
 
@@ -50,8 +51,8 @@ def next_free(wanted: str) -> tuple[str, int]:
     """The name that `free` would give, without taking it, and the number appended; 0 for none."""
     if not _taken(wanted):
         return wanted, 0
-    counter = NameCounter.get_or_none(NameCounter.name == wanted)
-    number = counter.last if counter else 0
+    last = _LAST.first(wanted)
+    number = last[0] if last else 0
     while True:
         number += 1
         name = f"{wanted}{number:06d}"
@@ -60,4 +61,8 @@ def next_free(wanted: str) -> tuple[str, int]:
 
 
 def _taken(name: str) -> bool:
-    return bool(Identity.select(Identity.id).where(Identity.name == name).exists())
+    return _TAKEN.first(name) is not None
+
+
+_TAKEN = Prepared(lambda name: Identity.select(Identity.id).where(Identity.name == name))
+_LAST = Prepared(lambda wanted: NameCounter.select(NameCounter.last).where(NameCounter.name == wanted))

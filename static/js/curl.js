@@ -1,7 +1,7 @@
 /**
  * The same request for a terminal or a script. The secret is always the variable `$ZT_TOKEN`, the controller's certificate the file
  * `$ZT_CA`: what is copied can be pasted into a ticket.
- * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, type?: string}} Call
+ * @typedef {{method: string, path: string, query?: Record<string, any>, body?: any, type?: string, accept?: string}} Call
  */
 
 /** A word of a POSIX shell. @param {string} text */
@@ -17,10 +17,11 @@ function parts(call) {
 
 /** @param {Call} call */
 export function asCurl(call) {
-  const { method, path, query, body, type, isText } = parts(call);
+  const { method, path, query, body, type, accept, isText } = parts(call);
   const lines = [`curl --fail-with-body --cacert "$ZT_CA" -H "zt-session: $ZT_TOKEN"`];
   if (query.length) lines[0] += " -G";
   if (method !== "GET" && !(method === "POST" && body !== undefined)) lines[0] += ` -X ${method}`;
+  if (accept) lines.push(`-H ${quoted(`accept: ${accept}`)}`);
   if (body !== undefined) lines.push(`-H ${quoted(`content-type: ${type || "application/json"}`)}`);
   for (const [key, value] of query) lines.push(`--data-urlencode ${quoted(`${key}=${value}`)}`);
   if (body !== undefined) lines.push(`--data-binary ${quoted(isText ? String(body) : JSON.stringify(body))}`);
@@ -30,12 +31,13 @@ export function asCurl(call) {
 
 /** @param {Call} call */
 export function asPython(call) {
-  const { method, path, query, body, type, isText } = parts(call);
+  const { method, path, query, body, type, accept, isText } = parts(call);
+  const wanted = accept ? `, "accept": ${JSON.stringify(accept)}` : "";
   const lines = ["import json, os, requests", "", "answer = requests.request(", `    ${JSON.stringify(method)},`, `    ${JSON.stringify(location.origin + path)},`];
   if (query.length) lines.push(`    params=${python(Object.fromEntries(query))},`);
-  if (body !== undefined && isText) lines.push(`    data=${JSON.stringify(String(body))},`, `    headers={"zt-session": os.environ["ZT_TOKEN"], "content-type": ${JSON.stringify(type)}},`);
-  else lines.push(...(body === undefined ? [] : [`    json=${python(body)},`]), `    headers={"zt-session": os.environ["ZT_TOKEN"]},`);
-  lines.push(`    verify=os.environ["ZT_CA"],`, ")", "answer.raise_for_status()", `print(json.dumps(answer.json(), indent=2))`);
+  if (body !== undefined && isText) lines.push(`    data=${JSON.stringify(String(body))},`, `    headers={"zt-session": os.environ["ZT_TOKEN"], "content-type": ${JSON.stringify(type)}${wanted}},`);
+  else lines.push(...(body === undefined ? [] : [`    json=${python(body)},`]), `    headers={"zt-session": os.environ["ZT_TOKEN"]${wanted}},`);
+  lines.push(`    verify=os.environ["ZT_CA"],`, ")", "answer.raise_for_status()", accept ? "print(answer.text)" : `print(json.dumps(answer.json(), indent=2))`);
   return lines.join("\n");
 }
 

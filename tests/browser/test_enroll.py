@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -317,3 +320,29 @@ def test_a_row_has_the_same_actions(visit, controller: Controller, api: Api):
         decoded(page.get_by_role("dialog").locator("img"))
         == api.detail("/identities", keys[0])["enrollment"]["ott"]["jwt"]
     )
+
+
+@pytest.mark.parametrize(("form", "program"), [("curl", ["bash", "-c"]), ("Python", [sys.executable, "-c"])])
+def test_the_lines_that_fetch_the_token_do(visit, controller: Controller, api: Api, tmp_path: Path, form, program):
+    key, e = pending(api, "ott")
+    page = visit(controller, f"/enroll/identities/{key}")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy fetching the token as a command").click()
+    page.get_by_role("menuitem", name=f"Copy as {form}").click()
+    expect(page.locator(".toast")).to_contain_text(f"Copied as {form}")
+    lines = page.evaluate("navigator.clipboard.readText()")
+    token = str(api.http.headers["zt-session"])
+    assert token not in lines
+    env = {**os.environ, "ZT_TOKEN": token, "ZT_CA": str(controller.ca_file())}
+    words = [*program, lines]
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == e["jwt"], done.stderr
+
+
+def test_what_ends_next_has_its_action_beside_it(visit, make_controller):
+    server = make_controller()
+    key, _ = pending(server.admin(), "ott", name="ends-soon")
+    page = visit(server, "/overview")
+    page.get_by_role("link", name="Renew ends-soon").click()
+    expect(page.get_by_role("button", name="Renew …")).to_be_visible()
+    assert page.url.endswith(f"/enroll/identities/{key}")

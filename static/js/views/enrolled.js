@@ -104,7 +104,7 @@ export function enrolledView(page) {
   function tokenCard(token, whose) {
     page.offer({ id: "copy-token", label: "Copy the token", key: "y", icon: "copy", run: () => copyToken(token, whose) }, { id: "save-token", label: "Download the token", key: "d", icon: "download", run: () => save(token, whose, id) });
     const links = token.id ? shareList(token.id) : null;
-    const tools = h("div", { class: "token-tools" }, h("button", { type: "button", class: "primary", onclick: () => save(token, whose, id) }, icon("download"), "Download"), copyButton(() => token.jwt, "Copy token"), token.id ? h("button", { type: "button", onclick: async () => (await shareLink(token, whose), links?.load()) }, icon("person"), "Share link") : null);
+    const tools = h("div", { class: "token-tools" }, h("button", { type: "button", class: "primary", onclick: () => save(token, whose, id) }, icon("download"), "Download"), h("span", { class: "beside" }, copyAs(() => ({ method: "GET", path: `${MANAGEMENT}/${kind}/${encodeURIComponent(id)}`, accept: "application/jwt" }), { what: "fetching the token" })), copyButton(() => token.jwt, "Copy token"), token.id ? h("button", { type: "button", onclick: async () => (await shareLink(token, whose), links?.load()) }, icon("person"), "Share link") : null);
     return h("section", { class: "card token-card", "aria-label": "The token" }, h("div", { class: "card-body" }, qrCode(kind, id, token, whose, (fn) => page.onLeave(fn)), tools, h("p", { class: "soft" }, capital(METHOD_WORDS[token.method]), token.expiresAt ? ", works once." : ", works for any number of devices, as long as the authority may let them in."), links?.element));
   }
   /** @param {Token} token @param {string} whose */

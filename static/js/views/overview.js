@@ -134,8 +134,10 @@ function nextOnes(o) {
     const place = { identity: "identities", router: "edge-routers", ca: "cas" }[/** @type {"ca"} */ (e.kind)];
     // Where it can be renewed at once.
     const target = !place ? "/own-certificates" : e.what === "token" ? `/enroll/${place}/${encodeURIComponent(e.id)}` : `/${place}/${encodeURIComponent(e.id)}`;
+    const act = e.what === "token" || !place ? "Renew" : e.kind === "ca" ? "Replace" : "Extend";
+    const whose = place ? e.name : words[e.kind];
     const label = [words[e.kind] && `${words[e.kind]} `, h("bdi", {}, e.kind === "server" || e.kind === "root" || e.kind === "intermediate" ? "" : e.name)];
-    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), h("a", { href: href(target), title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? (e.what === "token" ? "ended" : `ended ${span(-left)} ago`) : span(left))));
+    return h("li", {}, stateMark(urgency(e.expiresAt) === "ok" ? "ok" : urgency(e.expiresAt), " "), h("a", { href: href(target), title: e.name }, label), h("span", { class: "soft" }, e.what === "token" ? "token " : "", h("time", { datetime: e.expiresAt, title: e.expiresAt, class: "fixed" }, left <= 0 ? (e.what === "token" ? "ended" : `ended ${span(-left)} ago`) : span(left))), h("a", { class: "button small act", href: href(target), "aria-label": `${act} ${whose}` }, act));
   }));
 }
 
