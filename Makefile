@@ -16,7 +16,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 
 # One process for each core; the tests of a file stay together and share its fixtures.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -33,7 +33,7 @@ check: lint types test postgresql
 
 # The files named in that list once more, on PostgreSQL; skipped with a word where it is not installed.
 postgresql: $(INSTALLED)
-	ZITILITE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto --dist loadfile @tests/on_postgresql.txt
+	ZITILITE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder @tests/on_postgresql.txt
 
 # Ten minutes of every kind of load, while memory, threads and files are watched.
 soak: $(INSTALLED)
