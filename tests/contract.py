@@ -40,7 +40,7 @@ class Operation:
 @functools.cache
 def operations(name: str) -> tuple[Operation, ...]:
     """Read a document; paths without variables come first, as the router prefers them."""
-    document = yaml.safe_load((DOCUMENTS / name).read_text())
+    document = yaml.load((DOCUMENTS / name).read_text(), Loader=yaml.CSafeLoader)  # in C: ten times as fast
     definitions = {key: _standard(schema) for key, schema in document["definitions"].items()}
     found = []
     for path in sorted(document["paths"], key=lambda p: p.count("{")):
