@@ -137,14 +137,15 @@ def _aborted(report: dict[str, Any]) -> ApiError:
 def _options(ctx: Context) -> dict[str, Any]:
     """The options of a request: of its JSON body, or beside a CSV body in the query."""
     if ctx.content_type != CSV_TYPE:
-        return dict(ctx.body)
-    found: dict[str, Any] = {p.name: ctx.query[p.name] for p in QUERY if ctx.query.get(p.name)}
-    for name in ("dryRun",):
-        found[name] = found.get(name) == "true"
+        found: dict[str, Any] = dict(ctx.body)
+    else:
+        found = {"action": "create"} | {p.name: ctx.query[p.name] for p in QUERY if ctx.query.get(p.name)}
+        found["dryRun"] = found.get("dryRun") == "true"
     for name in ("durationMinutes", "firstRow"):
-        if name in found:
+        if found.get(name) is not None:
+            # Text of a query; and 1.0 is an integer to JSON Schema.
             found[name] = int(found[name])
-    return {"action": "create", **found}
+    return found
 
 
 def _rows(ctx: Context, entity: Entity, kind: str, name: str, options: Mapping[str, Any]) -> Iterator[Row]:

@@ -79,7 +79,8 @@ def test_rows_win_over_defaults_and_the_expiry_is_for_all(api):
     shown = [api.detail("/identities", r["id"]) for r in report["results"]]
     assert [s["roleAttributes"] for s in shown] == [["all"], ["mine"]]
     assert [s["enrollment"]["ott"]["expiresAt"] for s in shown] == [ends, ends]
-    minutes = bulk(api, "create", rows=rows(unique("c")), defaults=defaults, durationMinutes=5).ok()
+    # 5.0 is an integer to JSON Schema.
+    minutes = bulk(api, "create", rows=rows(unique("c")), defaults=defaults, durationMinutes=5.0).ok()
     (token,) = minutes["results"][0]["enrollments"]
     assert text_time(minutes=4) < token["expiresAt"] < text_time(minutes=6)
 
@@ -230,7 +231,7 @@ def test_reissue_ends_what_there_was(controller, api, tmp_path):
 
 def test_disable_enable_delete_by_names_and_by_filter(api):
     role = unique("role")
-    names = [unique("n") for _ in range(3)]
+    names = sorted(unique("n") for _ in range(3))
     bulk(api, "create", rows=rows(*names, roleAttributes=[role])).ok()
     mine = f'anyOf(roleAttributes) = "{role}"'
     report = bulk(api, "disable", names=[*names[:2], "nosuch"], durationMinutes=60, onError="skip").ok()
