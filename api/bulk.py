@@ -136,10 +136,11 @@ def _aborted(report: dict[str, Any]) -> ApiError:
 
 def _options(ctx: Context) -> dict[str, Any]:
     """The options of a request: of its JSON body, or beside a CSV body in the query."""
+    found: dict[str, Any] = {"action": "create"}
     if ctx.content_type != CSV_TYPE:
-        found: dict[str, Any] = dict(ctx.body)
+        found = dict(ctx.body)
     else:
-        found = {"action": "create"} | {p.name: ctx.query[p.name] for p in QUERY if ctx.query.get(p.name)}
+        found |= {p.name: ctx.query[p.name] for p in QUERY if ctx.query.get(p.name)}
         found["dryRun"] = found.get("dryRun") == "true"
     for name in ("durationMinutes", "firstRow"):
         if found.get(name) is not None:
