@@ -50,6 +50,8 @@ _long = mmap.mmap(-1, 1)
 _commit = {"seconds": 0.0}
 SLOW_COMMIT_SECONDS = 0.003
 
+# One that was killed leaves its lock to the processes it forked, which end a moment later.
+DYING_SECONDS = 5.0
 STATEMENTS = 512  # compiled ones that each thread's connection keeps
 PRAGMAS: dict[str, Any] = {
     "busy_timeout": 10_000,  # first: the others may have to wait for another process
@@ -65,6 +67,16 @@ class StoreError(Exception):
     """The data folder or database cannot be used; the text says why and what to do."""
 
 
+def _is_gone(holder: str) -> bool:
+    try:
+        os.kill(int(holder), 0)
+    except (ValueError, ProcessLookupError):
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
 class FolderLock:
     """A lock on the data folder, held for the life of the process.
 
@@ -74,17 +86,26 @@ class FolderLock:
 
     def __init__(self, folder: Path, *, shared: bool = False) -> None:
         self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except OSError:
+        deadline = time.monotonic() + DYING_SECONDS
+        while not self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            if _is_gone(holder) and time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
             os.close(self._file)
             raise StoreError(
                 f"{folder} is in use by another zitilite (process {holder}). Stop that one first, "
                 "or give this one another folder with --data."
-            ) from None
+            )
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
+
+    def _take(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     def release(self) -> None:
         """Let go of the lock; the kernel does the same when the process dies."""

@@ -278,6 +278,13 @@ class Api:
         """GET one item that must exist."""
         return self.get(f"{path}/{identifier}").ok()
 
+    def every(self, path: str) -> list[Any]:
+        """All items of a list, however many pages they take."""
+        found: list[Any] = []
+        while page := self.get(path, filter="true sort by id", limit=500, offset=len(found)).ok():
+            found += page
+        return found
+
 
 def _parsed(answer: requests.Response) -> Any:
     if not answer.content:

@@ -292,7 +292,7 @@ def test_password_set_by_the_administrator(controller, api, verb):
     api.call(verb, f"/authenticators/{key}", {"username": user, "password": "the new one"}).ok()
     assert password_login(controller.api(), user, "the new one").ok()["identityId"] == identity
     assert password_login(controller.api(), old, "the new one").code == "INVALID_AUTH"
-    shown = str(api.get(f"/authenticators/{key}").body) + str(api.get("/authenticators", limit=500).body)
+    shown = str(api.get(f"/authenticators/{key}").body) + str(api.every("/authenticators"))
     assert "scrypt" not in shown
     assert "the new one" not in shown
 

@@ -93,7 +93,7 @@ def test_memberships_are_as_if_made_one_by_one(api):
     api.create("/service-policies", {**policy, "identityRoles": [f"#{role}"], "serviceRoles": [f"#{role}"]})
     report = bulk(api, "create", rows=rows(unique("m"), roleAttributes=[role])).ok()
     (one,) = report["results"]
-    assert service in [s["id"] for s in api.get(f"/identities/{one['id']}/services", limit=500).ok()]
+    assert service in [s["id"] for s in api.every(f"/identities/{one['id']}/services")]
 
 
 @pytest.mark.parametrize("kind", ["edge-routers", "transit-routers"])

@@ -87,7 +87,7 @@ def test_a_fabric_router_is_no_edge_router(api, fabric):
     assert api.detail("/routers", key)["isVerified"] is True
     policy = {"name": unique("p"), "semantic": "AnyOf", "edgeRouterRoles": ["#all"]}
     made = api.create("/edge-router-policies", policy)
-    listed = api.get(f"/edge-router-policies/{made}/edge-routers", limit=500).ok()
+    listed = api.every(f"/edge-router-policies/{made}/edge-routers")
     assert key not in {r["id"] for r in listed}
     refused = api.patch(f"/edge-router-policies/{made}", {"edgeRouterRoles": [f"@{key}"]})
     assert refused.status == 400

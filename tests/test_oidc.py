@@ -341,8 +341,9 @@ def test_an_administrator_administers_by_bearer(controller: Controller):
     rp, tokens = logged_in(controller, credentials, client="native")
     assert peek(tokens["access_token"])["z_ia"] is True
     assert rp.get(f"{MANAGEMENT}/identities", tokens["access_token"]).status_code == 200
-    listed = rp.get(f"{MANAGEMENT}/api-sessions?limit=500", tokens["access_token"]).json()["data"]
-    assert peek(tokens["access_token"])["z_asid"] in [one["id"] for one in listed]
+    session = peek(tokens["access_token"])["z_asid"]
+    listed = rp.get(f'{MANAGEMENT}/api-sessions?filter=id="{session}"', tokens["access_token"]).json()["data"]
+    assert [one["id"] for one in listed] == [session]
 
 
 @pytest.mark.parametrize("which", ["id_token", "refresh_token", "tampered", "garbage"])

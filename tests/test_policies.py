@@ -56,7 +56,7 @@ class Network:
         return [f"@{self.ids[names.get(r, r[1:])]}" if r[0] == "@" else r for r in roles]
 
     def listed(self, person: str) -> dict[str, list[str]]:
-        data = self.clients[person].get("/services", limit=500).ok()
+        data = self.clients[person].every("/services")
         return {s["name"]: s["permissions"] for s in data}
 
     def policy(self, body: dict[str, Any]) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +21,19 @@ import pytest
 import models
 import store
 from migrations import MIGRATIONS
+from tests.controllers import ROOT
 
 # How many migrations a released version had: a database of each must open in this one.
 RELEASED = [1]
 Row = tuple[Any, ...]
+# Takes the lock of a folder, forks a process that says its number, and both wait.
+HOLDER = """
+import os, pathlib, signal, sys, store
+store.FolderLock(pathlib.Path(sys.argv[1]))
+if not os.fork():
+    print(os.getpid(), flush=True)
+signal.pause()
+"""
 
 
 @pytest.fixture
@@ -283,3 +296,25 @@ def test_folder_lock(tmp_path):
         store.FolderLock(tmp_path)
     lock.release()
     store.FolderLock(tmp_path).release()
+
+
+def test_folder_lock_of_a_process_that_was_killed(tmp_path):
+    """What it forked may hold the lock a moment longer: that is waited for."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    child = int(holder.stdout.readline())
+    holder.kill()
+    holder.wait(20)
+    waiting = threading.Thread(target=lambda: store.FolderLock(tmp_path).release())
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    os.kill(child, signal.SIGKILL)
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert int((tmp_path / "lock").read_text()) == os.getpid()
+    holder.stdout.close()
+    holder.stdin.close()
