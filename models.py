@@ -9,30 +9,12 @@ check takes them for missing otherwise.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import orjson
 import peewee as pw
 
+import compact
 import store
-
-
-def json_text(value: Any) -> str:
-    """A JSON document as the compact text that is stored."""
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        # An integer of more than 64 bits, or half a surrogate pair.
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def json_value(text: str) -> Any:
-    """The document of such a text."""
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        return json.loads(text)
 
 
 class JsonField(pw.TextField):
@@ -40,14 +22,14 @@ class JsonField(pw.TextField):
 
     def db_value(self, value: Any) -> str | None:
         """The text to store."""
-        return None if value is None else json_text(value)
+        return None if value is None else compact.dump(value).decode()
 
     def python_value(self, value: str | None) -> Any:
         """The document from its text."""
         if value is None:
             return None
         # Most are empty.
-        return {} if value == "{}" else [] if value == "[]" else json_value(value)
+        return {} if value == "{}" else [] if value == "[]" else compact.load(value)
 
 
 class Base(pw.Model):

@@ -136,10 +136,9 @@ def _aborted(report: dict[str, Any]) -> ApiError:
 
 def _options(ctx: Context) -> dict[str, Any]:
     """The options of a request: of its JSON body, or beside a CSV body in the query."""
-    found: dict[str, Any] = {"action": "create"}
-    if ctx.content_type != CSV_TYPE:
-        found = dict(ctx.body)
-    else:
+    found = dict[str, Any](ctx.body or {})
+    if ctx.content_type == CSV_TYPE:
+        found["action"] = "create"
         found |= {p.name: ctx.query[p.name] for p in QUERY if ctx.query.get(p.name)}
         found["dryRun"] = found.get("dryRun") == "true"
     for name in ("durationMinutes", "firstRow"):

@@ -6,7 +6,6 @@ A rule never parses JSON, opens the entity's transaction, builds an envelope or 
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import secrets
@@ -16,10 +15,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import orjson
 from flask import Response
 from werkzeug.wrappers import Request
 
+import compact
 import store
 from api import schemas
 from domain.care import audit, idempotency, qr, trouble
@@ -30,7 +29,7 @@ from wire import accept
 from wire.errors import ApiError, field_error, one_line
 from wire.resource import JSON_TYPE, JWT_TYPE, Action, Param, Result
 
-log = ERROR_LOG = logging.getLogger("zitilite.api")
+log = logging.getLogger("zitilite.api")
 
 ERROR_META = {"apiEnrollmentVersion": API_VERSION, "apiVersion": API_VERSION}
 _ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
@@ -43,12 +42,7 @@ SCALE = Param("scale", "int64")
 
 def json_bytes(value: Any) -> bytes:
     """Compact JSON with a final newline; `<`, `>` and `&` are written as escapes."""
-    try:
-        text = orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:
-        # Half a surrogate pair, or an integer of more than 64 bits: it takes no part of what strangers may send.
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-    return _ESCAPED.sub(lambda m: _ESCAPES[m[0]], text)
+    return _ESCAPED.sub(lambda m: _ESCAPES[m[0]], compact.dump(value)) + b"\n"
 
 
 @dataclass(frozen=True)

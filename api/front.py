@@ -19,12 +19,13 @@ from werkzeug.wrappers import Request
 
 import store
 from api import compression
-from api.engine import ERROR_LOG, Operation, error_response, new_request_id
+from api.engine import Operation, error_response, new_request_id
 from api.routing import Found, Tree
 from domain.context import Controller
 from wire.errors import ApiError
 from wire.resource import CLIENT, MANAGEMENT, OWN, Action
 
+log = logging.getLogger("zitilite.api")
 access = logging.getLogger("zitilite.access")
 
 OIDC_ROOT = "/oidc/"
@@ -154,13 +155,13 @@ def _unexpected(req: Request, e: Exception) -> Response:
     request_id = new_request_id()
     wanted = req.headers.get("Accept", "")
     if store.is_shared and isinstance(e, store.OperationalError):
-        ERROR_LOG.error("request %s %s %s: %s", request_id, req.method, req.path, e)
+        log.error("request %s %s %s: %s", request_id, req.method, req.path, e)
         cause = "the connection to the database server was lost: try again in a moment"
         return error_response(request_id, ApiError("DATABASE_UNAVAILABLE", cause, headers={"Retry-After": "1"}), wanted)
     if store.is_shared and isinstance(e, store.DataError):
         reason = "a text holds the character NUL, or a number is out of range: PostgreSQL does not keep that"
         return error_response(request_id, ApiError("COULD_NOT_VALIDATE", reason), wanted)
-    ERROR_LOG.error("request %s %s %s failed", request_id, req.method, req.path, exc_info=e)
+    log.error("request %s %s %s failed", request_id, req.method, req.path, exc_info=e)
     error = ApiError("UNHANDLED", f"an internal error; the log has the details under request id {request_id}")
     return error_response(request_id, error, wanted)
 

@@ -7,7 +7,6 @@ same way through `api.engine`.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from functools import cache, partial
 from operator import attrgetter
 from typing import Any
 
-import orjson
 import peewee as pw
 
+import compact
 import store
 from api import schemas
 from domain import roles
@@ -254,12 +253,7 @@ def etag(entity: Entity, row: Any) -> str:
     data = row.__data__
     stored = [data.get(name) for name in shape_of(entity).settable]
     values = [row.id, row.updated_at, row.tags, *stored]
-    try:
-        text = orjson.dumps(values, default=str, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        # An integer of more than 64 bits, or half a surrogate pair, in tags for instance.
-        text = json.dumps(values, sort_keys=True, default=str).encode()
-    return f'"{hashlib.sha256(text).hexdigest()[:20]}"'
+    return f'"{hashlib.sha256(compact.dump(values, default=str, is_sorted=True)).hexdigest()[:20]}"'
 
 
 def _check_version(ctx: Context, entity: Entity, row: Any) -> None:

@@ -22,7 +22,7 @@ MODULES = {
     )
 }
 WIRE = ["wire", "wire.accept", "wire.errors", "wire.filter_rows", "wire.filter_sql", "wire.filters", "wire.resource"]
-BELOW_DOMAIN = ["models", "prepared", "pki", "tokens", "store", "config", "files", "company"]
+BELOW_DOMAIN = ["models", "compact", "prepared", "pki", "tokens", "store", "config", "files", "company"]
 # who (the first pattern that fits) may import what of ours
 ARROWS = {
     "app": ["*"],
@@ -43,7 +43,8 @@ ARROWS = {
     "dispatch": [],
     "company": [],
     "workers": [],
-    "models": ["store"],
+    "models": ["store", "compact"],
+    "compact": [],
     "pki": ["certificates", "files"],
     "files": [],
     "certificates": [],
@@ -58,6 +59,7 @@ ARROWS = {
 LIBRARIES = {
     "cryptography": {"pki", "certificates", "cli.keys"},
     "OpenSSL": {"tls"},
+    "orjson": {"compact"},
     "jwt": {"tokens"},
     "peewee": {
         "models",

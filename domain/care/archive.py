@@ -30,9 +30,10 @@ import pyrage
 import pki
 import store
 from config import SETTINGS, Settings
-from domain.context import VERSION
+from domain.context import VERSION, Controller
 from files import sync as sync_folder
 from files import write as write_file
+from models import Identity
 from wire.resource import now_ms, time_text
 
 MANIFEST, DATABASE, SETTINGS_FILE = "manifest.json", "zitilite.db", "zitilite.toml"
@@ -71,30 +72,28 @@ class Report:
 # --- making
 
 
-def create(settings: Settings, target: Path, passphrase: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Write a backup of a running controller to a new file with mode 0600; gives the manifest.
-
-    Args:
-        facts: what the manifest says besides: addresses, identities.
+def create(ctrl: Controller, target: Path, passphrase: str) -> None:
+    """Write a backup of the running controller to a new file with mode 0600.
 
     Raises BackupError; half a file is never left.
     """
     try:
-        files = _collect(settings)
+        files = _collect(ctrl.settings)
         manifest = {
             "format": FORMAT,
             "version": VERSION,
             "createdAt": time_text(now_ms()),
             "schema": store.version(),
-            **facts,
-            "settings": _plain_settings(settings),
+            "networkId": ctrl.network_id,
+            "addresses": [str(a) for a in ctrl.addresses],
+            "identities": Identity.select().count(),
+            "settings": _plain_settings(ctrl.settings),
             "files": {name: {"size": len(data), "sha256": _sha256(data)} for name, data in files.items()},
         }
         files[MANIFEST] = json.dumps(manifest, indent=1).encode()
         write_file(target, _age("encrypt", _packed(files), passphrase))
     except OSError as e:
         raise BackupError(f"{target} cannot be written: {e.strerror}") from e
-    return manifest
 
 
 def _collect(settings: Settings) -> dict[str, bytes]:

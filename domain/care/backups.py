@@ -21,7 +21,6 @@ from domain import chosen
 from domain.care import archive, plain_lists
 from domain.care.archive import BackupError
 from domain.context import Context, Controller
-from models import Identity
 from wire.errors import ApiError, field_error, not_found
 from wire.filters import Kind
 from wire.resource import OWN, Action, Body, Field, Param, Result, links, now_ms, time_text
@@ -72,12 +71,7 @@ def make(ctrl: Controller, passphrase: str, kind: str) -> str:
     except OSError as e:
         raise BackupError(f"{folder} cannot be used for backups: {e.strerror}") from e
     key = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{kind}-{secrets.token_hex(2)}"
-    facts = {
-        "networkId": ctrl.network_id,
-        "addresses": [str(a) for a in ctrl.addresses],
-        "identities": Identity.select().count(),
-    }
-    archive.create(ctrl.settings, folder / f"{key}.age", passphrase, facts)
+    archive.create(ctrl, folder / f"{key}.age", passphrase)
     log.info("backup %s was written to %s", key, folder)
     return key
 

@@ -16,7 +16,6 @@ import pki
 from domain.care import archive
 from domain.care.archive import BackupError
 from domain.context import VERSION, Context, Controller
-from models import Identity
 from wire.errors import ApiError
 from wire.resource import OWN, Action, Body, Field, Result, text
 
@@ -27,16 +26,11 @@ def kit(ctx: Context) -> Result:
     """POST /recovery-kit {passphrase}: the zip. Raises BACKUP_FAILED with the reason."""
     ctrl = ctx.ctrl
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    facts = {
-        "networkId": ctrl.network_id,
-        "addresses": [str(a) for a in ctrl.addresses],
-        "identities": Identity.select().count(),
-    }
     root = _root(ctrl)
     with tempfile.TemporaryDirectory() as folder:
         backup = Path(folder) / BACKUP
         try:
-            archive.create(ctrl.settings, backup, ctx.body["passphrase"], facts)
+            archive.create(ctrl, backup, ctx.body["passphrase"])
         except BackupError as e:
             raise ApiError("BACKUP_FAILED", str(e)) from None
         content = _zipped({BACKUP: backup.read_bytes(), ROOT: root.pem.encode(), PAGE: page(ctrl, made).encode()})

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import compact
 import store
 import tokens
 from domain import ids
 from domain.context import Context
 from domain.logins import access_tokens, api_tokens, credentials, session_certificates, signers
 from domain.logins.credentials import Login
-from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa, json_text
+from models import ApiSession, Authenticator, ConfigType, ExternalJwtSigner, Identity, Mfa
 from prepared import Prepared, by_id, insert
 from wire.errors import ApiError
 from wire.resource import (
@@ -374,7 +375,7 @@ def open_session(ctx: Context, identity_id: str, told: Told, *, seconds: int, **
     if (env, sdk) == (fresh.env_info, fresh.sdk_info):
         _SEEN.execute(now, identity_id)
     else:
-        _TOLD.execute(now, json_text(env), json_text(sdk), identity_id)
+        _TOLD.execute(now, compact.dump(env).decode(), compact.dump(sdk).decode(), identity_id)
     session = ApiSession(
         identity=identity_id,
         ip_address=ctx.remote,

@@ -1,9 +1,9 @@
 """The threads that hash passwords: two, of low priority, and few who may wait for them.
 
-A hash takes some 40 ms of a core and 16 MiB. So at most two are computed at once, always in the same two threads,
-since each thread that ever hashed keeps the memory that it took; and they stand back behind everything else. The
-TLS server lets no more requests in that need one than that (dispatch.py); the bound here is for what comes another
-way. Imports nothing of ours but the errors.
+A hash takes some 40 ms of a core and 16 MiB, which the C library gives back (workers.keep_memory_small). So at most
+two are computed at once, in threads that stand back behind everything else. The TLS server lets no more requests in
+that need one than that (dispatch.py); the bound here is for what comes another way. Imports nothing of ours but the
+errors.
 """
 
 from __future__ import annotations
