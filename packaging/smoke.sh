@@ -40,7 +40,7 @@ try() {
 python=${PYTHON:-python3}
 "$python" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check dist/zitilite-*.whl
-top=$(cd "$work/venv"/lib/python3*/site-packages && ls -d api app.py cli config.py domain models.py pki.py wire 2>/dev/null || true)
+top=$(cd "$work/venv"/lib/python3*/site-packages && ls -d api app.py cli config.py certs domain models.py pki.py wire 2>/dev/null || true)
 [ -z "$top" ] || { echo "these are at the top of site-packages: $top" >&2; exit 1; }
 try wheel "$work/venv/bin/zitilite"
 try module "$work/venv/bin/python" -m zitilite

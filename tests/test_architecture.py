@@ -15,6 +15,7 @@ MODULES = {
         [
             *ROOT.glob("*.py"),
             *ROOT.glob("api/**/*.py"),
+            *ROOT.glob("certs/*.py"),
             *ROOT.glob("cli/*.py"),
             *ROOT.glob("domain/**/*.py"),
             *ROOT.glob("wire/*.py"),
@@ -45,9 +46,13 @@ ARROWS = {
     "workers": [],
     "models": ["store", "compact"],
     "compact": [],
-    "pki": ["certificates", "files"],
+    "pki": ["certs.*"],
+    "certs": [],
+    "certs.reading": [],
+    "certs.chains": ["certs.reading"],
+    "certs.issuing": ["certs.reading"],
+    "certs.folder": ["certs.*", "files"],
     "files": [],
-    "certificates": [],
     "prepared": ["store"],
     "store": ["migrations", "postgres", "database_copy"],
     "database_copy": ["postgres"],
@@ -57,7 +62,7 @@ ARROWS = {
 }
 # outside libraries with one place each
 LIBRARIES = {
-    "cryptography": {"pki", "certificates", "cli.keys"},
+    "cryptography": {"pki", "certs.reading", "certs.chains", "certs.issuing", "certs.folder", "cli.keys"},
     "OpenSSL": {"tls"},
     "orjson": {"compact"},
     "jwt": {"tokens"},

@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def rooms() -> set[str]:
-    tops = ("api", "bench", "cli", "domain", "wire")
+    tops = ("api", "bench", "certs", "cli", "domain", "wire")
     return {
         str(file.parent.relative_to(ROOT)).replace("/", ".")
         for top in tops

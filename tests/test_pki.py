@@ -19,8 +19,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import certificates
 import pki
+from certs import reading
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -286,10 +286,10 @@ def csr_with_broken_extensions(key):
     inner = (
         info[4 if info[1] == 0x82 else 3 if info[1] == 0x81 else 2 : -2] + b"\xa0" + bytes([len(attribute)]) + attribute
     )
-    tbs = certificates._sequence(inner)
+    tbs = reading._sequence(inner)
     signature = b"\x00" + key.sign(tbs, ec.ECDSA(hashes.SHA256()))
     algorithm = bytes.fromhex("300a06082a8648ce3d040302")
-    return certificates._sequence(tbs + algorithm + bytes([3, len(signature)]) + signature)
+    return reading._sequence(tbs + algorithm + bytes([3, len(signature)]) + signature)
 
 
 def test_broken_extensions_matter_only_where_names_are_asked_for(authority):

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 
 import pki
+from certs import folder
 from tests.certificates import CA, csr
 from tests.controllers import Controller
 from tests.flows import certified, enroll_ott, login, pending, public_pem, served_certificate, sql, wait_until
@@ -232,7 +233,7 @@ def test_a_crash_leaves_the_old_pair_or_the_new_one(tmp_path, monkeypatch, step)
         return maybe
 
     with monkeypatch.context() as patch:
-        patch.setattr(pki, "_save", cut_off(pki._save))
+        patch.setattr(folder, "_save", cut_off(folder._save))
         patch.setattr(Path, "replace", cut_off(Path.replace))
         with pytest.raises(KeyboardInterrupt):
             made.rollover("root", ["127.0.0.1"], now=NOW)

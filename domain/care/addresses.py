@@ -104,11 +104,15 @@ def listening(ctrl: Controller, port: int) -> None:
     use(ctrl)
 
 
-def use(ctrl: Controller) -> None:
-    """Bring tokens, answers and the server certificate to what the rows say. Raises pki.PkiError."""
+def use(ctrl: Controller) -> bool:
+    """Bring tokens, answers and the server certificate to what the rows say; whether that is a new one.
+
+    Raises pki.PkiError.
+    """
     with store.write():
-        renew(ctrl)
+        is_new = renew(ctrl)
         ctrl.addresses = announced()
+    return is_new
 
 
 def announced() -> tuple[HostPort, ...]:

@@ -266,7 +266,8 @@ def listen(ctx: Context) -> Result:
     seen, gap = _where_to_begin(last, newest)
 
     def begin(stream: Stream) -> None:
-        stream.send(b"retry: 2000\n\n" + gap)
+        # The id without an event: who is cut off before the first one comes back to this place.
+        stream.send(b"retry: 2000\nid: %d\n\n" % seen + gap)
         room.join(Listener(ctx, asked, stream, seen))
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

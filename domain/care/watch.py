@@ -46,6 +46,13 @@ class Job:
             self.pause = 0
 
 
+def _renew(ctrl: Controller) -> None:
+    # Also what a command on the data folder changed meanwhile.
+    if addresses.use(ctrl):
+        # All processes present the same one.
+        ctrl.company.agree()
+
+
 def _index(ctrl: Controller) -> None:
     certificates.catch_up()
 
@@ -53,8 +60,7 @@ def _index(ctrl: Controller) -> None:
 def jobs() -> list[Job]:
     """All of them, in the order in which they are done."""
     return [
-        # Also what a command on the data folder changed meanwhile.
-        Job("the server certificate could not be renewed", addresses.use),
+        Job("the server certificate could not be renewed", _renew),
         Job("a CA could not be rolled over", rollover.roll_if_due, once=True),
         Job("the addresses could not be checked", addresses.look_at_all),
         Job("the revocation lists could not be fetched", crls.fetch_due, once=True),

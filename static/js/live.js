@@ -89,6 +89,8 @@ async function stream(signal) {
   if (response.status === 404 || response.status === 405 || response.status === 401) return response.status === 401 ? "ended" : "none";
   if (!response.ok || !response.body) return "ended";
   become("live");
+  // What pages showed before the first stream was open, nobody watched: they look once more.
+  if (!lastId) tell({ topic: "poll", data: null });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.demo import HOSTILE
-from tests.browser.pages import go, settled
+from tests.browser.pages import go, settled, sign_in
 from tests.controllers import Api, Controller
 from tests.flows import by_name, enroll_ott, unique, wait_until
 
@@ -384,6 +384,25 @@ def test_the_audit_log_is_filtered_live_and_downloaded(visit, controller: Contro
         list(csv.DictReader(text.splitlines())) if form == "CSV" else [json.loads(line) for line in text.splitlines()]
     )
     assert [r["entityName"] for r in found] == [name]
+
+
+def test_what_changes_before_news_arrive_is_seen(visit, controller: Controller, api: Api):
+    """A list is older than the stream of events that keeps it up to date: what happens in between is not lost."""
+    name = unique("between")
+    page: Page = visit(controller, f'/audit?filter=entityName = "{name}"', signed_in=False)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/zitilite/v1/events**", hold)
+    with page.expect_request("**/zitilite/v1/events**"):
+        sign_in(page, controller.admin_user, controller.admin_password)
+    expect(page.get_by_text("Nothing fits")).to_be_visible()
+    api.create("/services", {"name": name, "encryptionRequired": True})
+    for route in held:
+        route.continue_()
+    expect(page.locator("table.rows")).to_contain_text(name)
 
 
 def test_attempts_appear_while_one_looks(visit, controller: Controller):

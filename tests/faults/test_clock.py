@@ -111,7 +111,8 @@ def test_a_year_ahead_and_back(start, clock, tmp_path):
     assert future != before
     assert future.not_valid_before_utc > datetime.now(UTC)
     clock.jump(0)
-    present = wait_until(lambda: (c := seen(server)).not_valid_before_utc < datetime.now(UTC) and c, 60)
+    # Whichever of its processes answers; each connection may get another.
+    present = wait_until(lambda: (c := last_of_many(server)).not_valid_before_utc < datetime.now(UTC) and c, 60)
     assert present.not_valid_after_utc > datetime.now(UTC)
     api = server.admin()
     assert api.detail("/identities", key)["enrollment"] == {}
@@ -126,6 +127,11 @@ def test_a_year_ahead_and_back(start, clock, tmp_path):
 def seen(server: Controller) -> Any:
     """The server's certificate, whatever its dates."""
     return served_certificate(Api(server.url, Path("/nowhere")))
+
+
+def last_of_many(server: Controller) -> Any:
+    """Of twenty certificates of the server the one that begins last."""
+    return max((seen(server) for _ in range(20)), key=lambda c: c.not_valid_before_utc)
 
 
 def test_expired_intermediate_of_our_own(start, clock):

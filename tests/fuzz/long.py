@@ -14,9 +14,7 @@ import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 def main() -> None:
     name, seconds = sys.argv[1], sys.argv[2]
-    with atheris.instrument_imports(
-        include=["wire", "certificates", "pki", "tokens", "api", "domain", "tls", "waitress"]
-    ):
+    with atheris.instrument_imports(include=["wire", "certs", "pki", "tokens", "api", "domain", "tls", "waitress"]):
         from tests.fuzz import targets
 
     found = Path("build/fuzz") / name

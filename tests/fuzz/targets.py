@@ -22,7 +22,7 @@ import store
 import tls
 import tokens
 from api import bulk_csv, engine, front
-from certificates import load_crl
+from certs.reading import load_crl
 from domain.care import decode
 from migrations import MIGRATIONS
 from wire import accept, filters
