@@ -63,6 +63,17 @@ def test_the_filter_is_completed_from_what_is_known(devices: Page):
     expect(total(devices)).to_have_text("55 devices")
 
 
+def test_what_is_only_typed_filters_nothing(devices: Page, network_api: Api):
+    """News, "select all" and the copied command go by the filter that was applied."""
+    box(devices).fill('name = "half')
+    with devices.expect_response("**/zitilite/v1/identities?**") as looked:
+        made = network_api.create("/identities", {"name": unique("0-new"), "type": "Device", "isAdmin": False})
+    assert looked.value.status == 200
+    assert "half" not in looked.value.url
+    expect(devices.locator(".pill")).to_contain_text("1 new")
+    network_api.delete(f"/identities/{made}").ok()
+
+
 def test_an_error_stands_under_its_character(devices: Page, watched):
     watched.allowed.add(400)
     field = box(devices)
@@ -316,6 +327,7 @@ def test_a_list_of_a_hundred_thousand_is_drawn_at_once(visit, make_controller):
 def test_every_list_has_its_command_line(devices: Page):
     devices.context.grant_permissions(["clipboard-read", "clipboard-write"])
     box(devices).fill("isAdmin = true")
+    box(devices).press("Enter")
     devices.get_by_role("button", name="Copy this list as a command").click()
     devices.get_by_role("menuitem", name="Copy as curl").click()
     expect(devices.locator(".toast")).to_contain_text("Copied as curl")

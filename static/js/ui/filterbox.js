@@ -26,7 +26,7 @@ export function kindOf(field) {
 /**
  * @param {object} how
  * @param {Entity} how.of @param {string} how.value @param {(typed: string) => void} how.apply
- * @returns {{element: HTMLElement, chips: HTMLElement, input: HTMLInputElement, setFields: (fields: string[]) => void, fail: (error: any) => boolean, set: (typed: string) => void, filter: () => string}}
+ * @returns {{element: HTMLElement, chips: HTMLElement, input: HTMLInputElement, setFields: (fields: string[]) => void, fail: (error: any) => boolean, set: (typed: string) => void, meant: (typed: string) => string}} `meant`: the filter that a typed text stands for
  */
 export function filterBox({ of, value, apply }) {
   /** @type {string[]} */
@@ -112,7 +112,7 @@ export function filterBox({ of, value, apply }) {
       mark(problemOf(thrown.message, input.value) || { at: 0, length: 1, message: thrown.message });
       return true;
     },
-    filter: () => toFilter(input.value, fields, of.search),
+    meant: (typed) => toFilter(typed, fields, of.search),
   };
 }
 

@@ -46,7 +46,9 @@ export function listView(page) {
 
   const box = filterBox({ of, value: wanted.filter, apply: (typed) => change({ filter: typed, offset: 0 }) });
   const views = menuButton({ label: [icon("star"), h("span", { class: "wide-only" }, "Views")], aria: "Views", class: "quiet", items: () => viewItems(page, of, wanted, (query) => go(`/${of.key}`, Object.fromEntries(new URLSearchParams(query)))) });
-  const call = () => listCall(of, { ...wanted, filter: box.filter() });
+  // What was applied; what is being typed means nothing yet.
+  const query = () => ({ ...wanted, filter: box.meant(wanted.filter) });
+  const call = () => listCall(of, query());
   const create = of.verbs.includes("c") ? h("a", { class: "button", href: href(`/${of.key}/new`) }, icon("plus"), capital(`new ${of.one}`)) : null;
 
   /** @param {Partial<typeof wanted>} values */
@@ -62,7 +64,7 @@ export function listView(page) {
     place.setAttribute("aria-busy", "true");
     const slow = setTimeout(() => !table && show(place, bones(8)), 0);
     try {
-      const found = await listRows(of, { ...wanted, filter: box.filter() }, { signal: running.signal });
+      const found = await listRows(of, query(), { signal: running.signal });
       if (page.isOpen) draw(found);
     } catch (error) {
       if (page.isOpen) fail(error);
@@ -129,7 +131,7 @@ export function listView(page) {
     for (const button of bar.querySelectorAll("button")) button.disabled = true;
     try {
       for (let offset = 0; offset < known && page.isOpen; offset += 500) {
-        const { rows } = await listRows(of, { filter: box.filter(), sort: wanted.sort, limit: 500, offset });
+        const { rows } = await listRows(of, { ...query(), limit: 500, offset });
         for (const row of rows) selected.set(row.id, row);
         if (!rows.length) break;
       }
@@ -158,7 +160,7 @@ export function listView(page) {
   /** Rows behind the last one, below the others. @param {number} all @param {any} button */
   async function loadMore(all, button) {
     const held = table?.rows() || [];
-    const now = { ...wanted, filter: box.filter() };
+    const now = query();
     button.disabled = true;
     try {
       const found = await listRows(of, behind(of, now, held.at(-1)) || { ...now, offset: wanted.offset + held.length }, { signal: running.signal });
@@ -184,7 +186,7 @@ export function listView(page) {
     if (!page.isOpen || place.getAttribute("aria-busy") === "true" || document.hidden) return;
     const shown = table?.rows().length || 0;
     const limit = Math.max(wanted.limit, Math.min(shown, 500));
-    const found = await listRows(of, { ...wanted, limit, filter: box.filter() }, { signal: running.signal, quiet: true }).catch(() => null);
+    const found = await listRows(of, { ...query(), limit }, { signal: running.signal, quiet: true }).catch(() => null);
     if (!found || !page.isOpen) return;
     if (!table) return found.rows.length ? draw(found) : undefined;
     const held = new Set(table.rows().map((r) => r.id));
@@ -209,7 +211,7 @@ export function listView(page) {
     "div",
     { class: "list-page" },
     placeTabs(of.place, `/${of.key}`),
-    pageHead({ title: listTitle(of), sub: total, actions: [views, copyAs(call, { what: "this list" }), of.place === "activity" ? exportMenu(of, () => ({ ...wanted, filter: box.filter() })) : null, h("button", { type: "button", class: "quiet icon-only", "aria-label": "Look again", onclick: load }, icon("refresh")), create] }),
+    pageHead({ title: listTitle(of), sub: total, actions: [views, copyAs(call, { what: "this list" }), of.place === "activity" ? exportMenu(of, query) : null, h("button", { type: "button", class: "quiet icon-only", "aria-label": "Look again", onclick: load }, icon("refresh")), create] }),
     h("div", { class: "list-tools" }, box.element, box.chips),
     bar,
     h("div", { class: "pill-place" }, pill),
