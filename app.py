@@ -217,7 +217,8 @@ def run(settings: config.Settings) -> int:
         if count == 1:
             _serve(ctrl, app, sock, ready=announce)
         else:
-            ctrl.metrics.share(folder / "metrics", ctrl.company.pids)
+            if settings.metrics == "on":
+                ctrl.metrics.share(folder / "metrics")
             store.database.close()
             workers.Pool(count, lambda number: _serve(ctrl, app, sock, number)).run(announce)
     finally:

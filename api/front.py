@@ -57,6 +57,7 @@ class Front(Flask):
     def __init__(self, ctrl: Controller, actions: Iterable[Action]) -> None:
         super().__init__("zitilite", static_folder=None)
         self.ctrl = ctrl
+        self._is_measured = ctrl.settings.metrics == "on"
         self.roots = (*ROOTS, OIDC_ROOT) if ctrl.settings.oidc == "on" else ROOTS
         self.operations: Tree[Operation] = Tree()
         for action in actions:
@@ -111,7 +112,8 @@ class Front(Flask):
         seconds = time.perf_counter() - req.environ.get(_BEGAN, time.perf_counter())
         rule = getattr(req, "url_rule", None)
         operation = req.environ.get(_OPERATION) or (rule.rule if rule else "unknown")
-        self.ctrl.metrics.answered(req.method, operation, response.status_code, seconds)
+        if self._is_measured:
+            self.ctrl.metrics.answered(req.method, operation, response.status_code, seconds)
         if access.isEnabledFor(logging.INFO):
             # Without its query, which may hold a token.
             where = req.remote_addr

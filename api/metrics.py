@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from api.health import METHODS
-from domain import metrics, roots
+from domain import roots
 from domain.context import Controller
 
 
@@ -17,7 +17,7 @@ def install(app: Flask, ctrl: Controller) -> None:
     """Serve /metrics if the setting is on."""
 
     def view(rest: str = "") -> Response:
-        return Response(ctrl.metrics.text(roots.counts()), content_type=metrics.CONTENT_TYPE)
+        return Response(ctrl.metrics.text(roots.counts()), content_type=ctrl.metrics.CONTENT_TYPE)
 
     if ctrl.settings.metrics == "on":
         for rule in ("/metrics", "/metrics/<path:rest>", "/metrics<path:rest>"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import Headers, MultiDict
 
@@ -18,10 +19,12 @@ from domain.care.doors import Doors
 from domain.logins import scopes
 from domain.logins.hashing import Hashing
 from domain.logins.jwks import KeyStore
-from domain.metrics import Metrics
 from models import ApiSession, ApiToken, Identity
 from wire.errors import ApiError
 from wire.resource import now_ms
+
+if TYPE_CHECKING:
+    from domain.metrics import Metrics
 
 VERSION = "0.1.0"
 API_VERSION = "0.0.1"
@@ -59,13 +62,23 @@ class Controller:
     attempts: AttemptLog = field(default_factory=AttemptLog)
     news: Any = None
     webhook: Any = None
-    metrics: Metrics = field(init=False)
+    # What `metrics` shows besides requests: name, help, labels, and what gives values of the labels with a number.
+    gauges: list[tuple[str, str, tuple[str, ...], Callable[[], Any]]] = field(default_factory=list)
     doors: Doors = field(init=False)
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(self.controller_id)
         self.doors = Doors(self.settings)
         self.attempts.company = self.company
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The measurements, made when somebody looks; requests are only counted where the setting `metrics` is on."""
+        from domain.metrics import Metrics  # noqa: PLC0415 - it takes a megabyte, and few want it
+
+        made = Metrics(self.controller_id, self.company.pids)
+        for gauge in self.gauges:
+            made.gauge(*gauge)
+        return made
 
     @property
     def url(self) -> str:

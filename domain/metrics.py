@@ -22,7 +22,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.process_collector import ProcessCollector
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series per counter, which nobody asked for
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Room for some six thousand samples; there are twelve for each operation that is used.
 _FILE_BYTES = 1 << 20
 _SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5)
@@ -52,17 +51,19 @@ class Metrics:
 
     Args:
         source: id of the controller, the label `source_id`.
+        pids: the processes that serve.
     """
 
-    def __init__(self, source: str) -> None:
+    CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self, source: str, pids: Callable[[], Sequence[int]]) -> None:
         self.source = source
         self.registry = CollectorRegistry()
         self._make_counters(self.registry)
         self._counts: Mapping[str, int] = {}
         self.gauge("ziti_entities", "How many there are of each kind", ("kind",), self._entities)
         self._folder = ""
-        self._processes = _Processes()
-        self.registry.register(self._processes)
+        self.registry.register(_Processes(pids))
 
     def _make_counters(self, registry: CollectorRegistry) -> None:
         operation = ("source_id", "method", "operation")
@@ -77,12 +78,11 @@ class Metrics:
             registry=registry,
         )
 
-    def share(self, folder: Path, pids: Callable[[], Sequence[int]]) -> None:
+    def share(self, folder: Path) -> None:
         """Count together with the processes that are forked later; before anything was counted.
 
-        folder: for the files with what each of them counted; what is in it is deleted. pids: the processes there are.
+        folder: for the files with what each of them counted; what is in it is deleted.
         """
-        self._processes.pids = pids
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         self._folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
@@ -154,15 +154,15 @@ class _Joined:
 class _Processes:
     """CPU time, memory and files of all processes that serve, as one; Prometheus' names for a process."""
 
-    def __init__(self) -> None:
-        self.pids: Callable[[], Sequence[int]] = lambda: (os.getpid(),)
+    def __init__(self, pids: Callable[[], Sequence[int]]) -> None:
+        self._pids = pids
 
     def describe(self) -> list[Any]:
         return []
 
     def collect(self) -> Iterator[Any]:
         families: dict[str, Any] = {}
-        for pid in self.pids():
+        for pid in self._pids():
             for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
                 known = families.setdefault(family.name, family)
                 if known is not family:

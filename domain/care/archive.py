@@ -25,8 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyrage
-
 import pki
 import store
 from config import SETTINGS, Settings
@@ -148,6 +146,8 @@ def _age(operation: str, data: bytes, passphrase: str) -> bytes:
 
 
 def _age_here(operation: str, data: bytes, passphrase: str) -> bytes:
+    import pyrage  # noqa: PLC0415 - only this process needs it
+
     try:
         made: bytes = getattr(pyrage.passphrase, operation)(data, passphrase)
     except (pyrage.EncryptError, pyrage.DecryptError) as e:

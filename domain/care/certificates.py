@@ -186,19 +186,21 @@ def _brief(row: Certificate) -> dict[str, Any]:
 
 def measure(ctrl: Controller) -> None:
     """Let /metrics show when certificates end. Absolute times: an alert needs no more than `time()`."""
-    ctrl.metrics.gauge(
-        "ziti_certificate_expiry_timestamp_seconds",
-        "When a certificate of the controller, a CA or a signer ends",
-        ("kind", "name"),
-        _single,
-    )
-    ctrl.metrics.gauge(
-        "ziti_certificate_earliest_expiry_timestamp_seconds",
-        "When the first certificate of a kind ends that has not ended yet",
-        ("kind",),
-        _earliest,
-    )
-    ctrl.metrics.gauge("ziti_certificates", "How many certificates are in which state", ("kind", "state"), _states)
+    ctrl.gauges += [
+        (
+            "ziti_certificate_expiry_timestamp_seconds",
+            "When a certificate of the controller, a CA or a signer ends",
+            ("kind", "name"),
+            _single,
+        ),
+        (
+            "ziti_certificate_earliest_expiry_timestamp_seconds",
+            "When the first certificate of a kind ends that has not ended yet",
+            ("kind",),
+            _earliest,
+        ),
+        ("ziti_certificates", "How many certificates are in which state", ("kind", "state"), _states),
+    ]
 
 
 _MANY = ("identity", "router")

@@ -165,7 +165,8 @@ class Newsroom:
             except Exception:  # whatever goes wrong in one turn, the log must go on
                 log.exception("news could not be written or sent; trying again")
             gather.wait(GATHER_SECONDS)
-            self._bell.wait(LOOK_SECONDS if store.is_shared and self._listeners else HEARTBEAT_SECONDS)
+            if not self._bell.wait(LOOK_SECONDS if store.is_shared and self._listeners else HEARTBEAT_SECONDS):
+                store.rest()
             self._bell.clear()
         store.database.close()
 

@@ -78,6 +78,7 @@ def watch(ctrl: Controller, stopping: threading.Event) -> None:
             if stopping.is_set():
                 return
             job.do(ctrl)
+        store.rest()
         ctrl.wake.wait(SECONDS)
 
 

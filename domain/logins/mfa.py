@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import io
 import json
 import logging
 import secrets
 from typing import Any
 
 import pyotp
-import segno
 
 import store
 from domain import ids
+from domain.care import qr
 from domain.context import Context
 from domain.logins import access_tokens
 from models import ApiSession, Identity, Mfa
@@ -205,9 +204,8 @@ def enroll(ctx: Context) -> Result:
 
 def qr_code(ctx: Context) -> Result:
     """GET /current-identity/mfa/qr-code: an image of the provisioning URL, until it is verified."""
-    image = io.BytesIO()
-    segno.make(provisioning_url(_mine(ctx, is_verified=False), ctx.me)).save(image, kind="png", scale=6)
-    return Result(raw=image.getvalue(), content_type="image/png", headers={"Cache-Control": "no-store"})
+    image = qr.image(provisioning_url(_mine(ctx, is_verified=False), ctx.me), "png", 6)
+    return Result(raw=image, content_type="image/png", headers={"Cache-Control": "no-store"})
 
 
 def verify(ctx: Context) -> Any:
