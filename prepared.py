@@ -42,7 +42,7 @@ class Prepared:
         self._names = len(inspect.signature(build).parameters)
         self._lock = threading.Lock()
         self._compiled: tuple[str, tuple[Any, ...]] | None = None
-        self._shape: tuple[tuple[str, Callable[[Any], Any] | None], ...] = ()
+        self._shape: Shape = ((), ())
 
     def _compile(self) -> tuple[str, tuple[Any, ...]]:
         with self._lock:
@@ -86,9 +86,18 @@ def members(place: Any) -> Any:
     return pw.Select((each,), (pw.Column(each, "value"),))
 
 
-def _shape(model: Any) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
-    """Name and converter of each column, in the order in which `model.select()` has them."""
-    return tuple((f.name, _converter(f)) for f in model._meta.sorted_fields)  # noqa: SLF001 - peewee's own registry
+def constant(number: int) -> Any:
+    """A number in place of a column, for queries that are put together."""
+    return pw.Value(number)
+
+
+Shape = tuple[tuple[str, ...], tuple[tuple[str, Callable[[Any], Any]], ...]]
+
+
+def _shape(model: Any) -> Shape:
+    """The names of the columns, in the order in which `model.select()` has them, and what converts some of them."""
+    fields = model._meta.sorted_fields  # noqa: SLF001 - peewee's own registry
+    return tuple(f.name for f in fields), tuple((f.name, c) for f in fields if (c := _converter(f)) is not None)
 
 
 def _converter(field: Any) -> Callable[[Any], Any] | None:
@@ -99,13 +108,14 @@ def _converter(field: Any) -> Callable[[Any], Any] | None:
     return None if plain and type(field).__module__ == "peewee" else field.python_value
 
 
-def instance(model: Any, shape: tuple[tuple[str, Callable[[Any], Any] | None], ...], row: Sequence[Any]) -> Any:
+def instance(model: Any, shape: Shape, row: Sequence[Any]) -> Any:
     """A model instance as peewee would make it from a row, without its general machinery."""
+    names, converters = shape
     made = model.__new__(model)
-    made.__data__ = {
-        name: value if convert is None or value is None else convert(value)
-        for (name, convert), value in zip(shape, row, strict=False)
-    }
+    made.__data__ = data = dict(zip(names, row, strict=False))
+    for name, convert in converters:
+        if (value := data[name]) is not None:
+            data[name] = convert(value)
     made.__rel__ = {}
     made._dirty = set()  # noqa: SLF001 - as peewee's own constructor does
     return made

@@ -346,6 +346,21 @@ def read() -> Iterator[None]:
         yield
 
 
+class _Moment:
+    """The same with less ado, for a few statements: each costs a third less than alone. Nothing may write in it."""
+
+    def __enter__(self) -> None:
+        if not is_shared:
+            execute("BEGIN")
+
+    def __exit__(self, *_: object) -> None:
+        if not is_shared:
+            execute("COMMIT")
+
+
+moment = _Moment()
+
+
 def backup(target: Path) -> None:
     """Write a consistent copy of the database to a new file with mode 0600, while it is in use.
 

@@ -16,6 +16,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from flask import Response
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request
 
 import compact
@@ -32,6 +33,8 @@ from wire.resource import JSON_TYPE, JWT_TYPE, Action, Param, Result
 log = logging.getLogger("zitilite.api")
 
 ERROR_META = {"apiEnrollmentVersion": API_VERSION, "apiVersion": API_VERSION}
+# Statuses of answers that have a body and point nowhere.
+_PLAIN = {200, 201, 202}
 _ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
 _ESCAPED = re.compile(b"[<>&]")
 # JSON keeps these three only inside strings, so escaping the finished text is safe.
@@ -270,6 +273,18 @@ def _redacted(result: Any) -> Any:
     return scopes.without_secrets(result)
 
 
+class Answer(Response):
+    """A response with a body that is there; sent without looking for what werkzeug would mend in others."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Send it, by WSGI."""
+        is_plain = environ["REQUEST_METHOD"] != "HEAD" and self.status_code in _PLAIN
+        if not is_plain:
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        return self.response
+
+
 def success_response(req: Request, result: Any) -> Response:
     """Put a rule's value into the envelope."""
     r = result if isinstance(result, Result) else Result(result)
@@ -281,11 +296,10 @@ def success_response(req: Request, result: Any) -> Response:
     if r.hold is not None:
         return _held_response(req, r)
     body = r.raw if r.raw is not None else json_bytes({"data": r.data, "meta": r.meta})
-    response = Response(body, status=_status(r.status))
     if body:
-        response.headers["Content-Type"] = r.content_type
-    else:
-        response.headers.pop("Content-Type", None)
+        return Answer(body, _status(r.status), Headers((("Content-Type", r.content_type), *r.headers.items())))
+    response = Response(body, _status(r.status))
+    response.headers.pop("Content-Type", None)
     response.headers.extend(r.headers)
     return response
 

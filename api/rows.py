@@ -243,9 +243,11 @@ def fetch(ctx: Context, entity: Entity, key: str) -> Any:
 def detail(ctx: Context, entity: Entity, id: str) -> Any:
     """Show one row; its version stands in the header ETag, where it can be changed."""
     ctx.view = "detail"
-    row = fetch(ctx, entity, id)
+    with store.moment:
+        row = fetch(ctx, entity, id)
+        (document,) = documents(ctx, entity, [row])
     headers = {"ETag": etag(entity, row)} if entity.verbs.strip("lg") else {}
-    return Result(documents(ctx, entity, [row])[0], headers=headers)
+    return Result(document, headers=headers)
 
 
 def etag(entity: Entity, row: Any) -> str:

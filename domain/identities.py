@@ -5,12 +5,12 @@ Source: /identities and /current-identity, recorded answers of topics `identitie
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from datetime import timedelta
 from typing import Any
 
+import compact
 from domain import administrators, enrollment, roles
 from domain.context import Context
 from domain.logins import auth, credentials
@@ -30,7 +30,7 @@ from models import (
     Service,
     ServiceEdgeRouterPolicy,
 )
-from prepared import Prepared, by_id, members
+from prepared import Prepared, by_id, constant, members
 from wire.errors import ApiError, field_error, not_found
 from wire.resource import (
     BOOL,
@@ -121,12 +121,11 @@ def forget(key: str) -> None:
 
 def extend(ctx: Context, rows: list[Identity], docs: list[dict[str, Any]]) -> None:
     """Add what hangs on the identities, with one query for each sort of thing."""
-    keys = json.dumps([row.id for row in rows])
+    keys = compact.dump([row.id for row in rows]).decode()
     policies = _policy_names(rows)
     authenticators = _authenticators(keys)
     pending = _pending(ctx, rows)
-    live = _with_sessions(keys)
-    protected = _with_mfa(keys)
+    live, protected = _signed_in(keys)
     for row, doc in zip(rows, docs, strict=True):
         policy = row.auth_policy_id
         doc["_links"]["auth-policies"] = {"href": f"./auth-policies/{policy}"}
@@ -173,16 +172,17 @@ _AUTHENTICATORS = Prepared(
     ).where(Authenticator.identity.in_(members(keys)))
 )
 _PENDING = Prepared(lambda keys: Enrollment.select().where(Enrollment.identity.in_(members(keys))), Enrollment)
-_PROTECTED = Prepared(lambda keys: Mfa.select(Mfa.identity).where(Mfa.identity.in_(members(keys)), Mfa.is_verified))
-_LIVE = Prepared(
-    lambda keys, now: ApiSession.select(ApiSession.identity).where(
-        ApiSession.identity.in_(members(keys)), ApiSession.expires_at > now
+_SIGNED_IN = Prepared(
+    lambda keys, now: (
+        ApiSession.select(ApiSession.identity, constant(0))
+        .where(ApiSession.identity.in_(members(keys)), ApiSession.expires_at > now)
+        .union_all(Mfa.select(Mfa.identity, constant(1)).where(Mfa.identity.in_(members(keys)), Mfa.is_verified))
     )
 )
 
 
 def _policy_names(rows: list[Identity]) -> dict[str, str]:
-    return dict(_POLICY_NAMES.all(json.dumps(sorted({row.auth_policy_id for row in rows}))))
+    return dict(_POLICY_NAMES.all(compact.dump(sorted({row.auth_policy_id for row in rows})).decode()))
 
 
 def _authenticators(keys: str) -> dict[str, dict[str, Any]]:
@@ -196,7 +196,7 @@ def _authenticators(keys: str) -> dict[str, dict[str, Any]]:
 def _pending(ctx: Context, rows: list[Identity]) -> dict[str, dict[str, Any]]:
     """Pending enrollments by identity; a token of an administrator is shown to administrators only."""
     visible = [r.id for r in rows if not administrators.is_protected(ctx, r)]
-    pending: list[Enrollment] = _PENDING.all(json.dumps(visible))
+    pending: list[Enrollment] = _PENDING.all(compact.dump(visible).decode())
     wanted = {e.ca_id for e in pending if e.ca_id}
     cas = {ca.id: ca for ca in Ca.select().where(Ca.id.in_(wanted))} if wanted else {}
     found: dict[str, dict[str, Any]] = {}
@@ -205,12 +205,12 @@ def _pending(ctx: Context, rows: list[Identity]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _with_mfa(keys: str) -> set[str]:
-    return {identity for (identity,) in _PROTECTED.all(keys)}
-
-
-def _with_sessions(keys: str) -> set[str]:
-    return {identity for (identity,) in _LIVE.all(keys, now_ms())}
+def _signed_in(keys: str) -> tuple[set[str], set[str]]:
+    """Which identities have a session, and which a verified second factor."""
+    found: tuple[set[str], set[str]] = (set(), set())
+    for identity, which in _SIGNED_IN.all(keys, now_ms()):
+        found[which].add(identity)
+    return found
 
 
 # --- actions

@@ -7,6 +7,7 @@ only when the header names it and ranks it above JSON: by its `q`, then by its p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from wire.resource import JSON_TYPE
 
@@ -16,7 +17,7 @@ Rank = tuple[float, int]
 
 def preferred(header: str, ours: Sequence[str]) -> str | None:
     """The type of `ours` that ranks highest, when it ranks above JSON; else None."""
-    ranks = _ranks(header)
+    ranks = _usual_ranks(header) if len(header) < _USUAL else _ranks(header)
     json = max((ranks[kind] for kind in _JSON if kind in ranks), default=(0.0, 0))
     named = [kind for kind in ours if kind in ranks]
     best = max(named, key=lambda kind: ranks[kind], default=None)
@@ -30,6 +31,10 @@ def _ranks(header: str) -> dict[str, Rank]:
         found.setdefault(kind, (_quality(parameters), -place - 1))
     # q=0 says "not this one".
     return {kind: rank for kind, rank in found.items() if rank[0] > 0}
+
+
+_USUAL = 200  # characters: a client sends the same ones again and again, and strangers what they like
+_usual_ranks = lru_cache(100)(_ranks)
 
 
 def _quality(parameters: Sequence[str]) -> float:
