@@ -33,16 +33,18 @@ class Prepared:
         build: makes the peewee query; each of its arguments is the place of a value. A list of values
             for `in_` comes as `members(place)`.
         model: rows become instances of this model; None gives plain tuples as SQLite has them.
+        owner: a foreign key of the model, if the query selects the row that it points at behind the model's own.
 
     The values given to a run are bound as they are: times in milliseconds, JSON as text.
     """
 
-    def __init__(self, build: Callable[..., Any], model: Any = None) -> None:
-        self._build, self._model = build, model
+    def __init__(self, build: Callable[..., Any], model: Any = None, owner: Any = None) -> None:
+        self._build, self._model, self._owner = build, model, owner
         self._names = len(inspect.signature(build).parameters)
         self._lock = threading.Lock()
         self._compiled: tuple[str, tuple[Any, ...]] | None = None
         self._shape: Shape = ((), ())
+        self._owner_shape: Shape = ((), ())
 
     def _compile(self) -> tuple[str, tuple[Any, ...]]:
         with self._lock:
@@ -51,6 +53,8 @@ class Prepared:
                 sql, values = self._build(*slots).sql()
                 if self._model is not None:
                     self._shape = _shape(self._model)
+                if self._owner is not None:
+                    self._owner_shape = _shape(self._owner.rel_model)
                 self._compiled = sql, tuple(values)
         return self._compiled
 
@@ -71,7 +75,11 @@ class Prepared:
         return self._instance(row) if row is not None and self._model is not None else row
 
     def _instance(self, row: Sequence[Any]) -> Any:
-        return instance(self._model, self._shape, row)
+        made = instance(self._model, self._shape, row)
+        if self._owner is not None:
+            rest = row[len(self._shape[0]) :]
+            made.__rel__[self._owner.name] = instance(self._owner.rel_model, self._owner_shape, rest)
+        return made
 
 
 @functools.cache

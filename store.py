@@ -58,7 +58,7 @@ PRAGMAS: dict[str, Any] = {
     "journal_mode": "wal",
     "synchronous": "full",
     "foreign_keys": 1,
-    "cache_size": -4_000,  # KiB, for each thread's connection
+    "cache_size": -2_000,  # KiB, for each thread's connection
     "temp_store": "memory",
 }
 

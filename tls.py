@@ -745,6 +745,8 @@ def create_server(
         # Larger bodies wait in temporary files, so that many slow ones cannot fill the memory.
         inbuf_overflow=128 * 1024,
         log_socket_errors=False,
+        # Nothing here believes a header about whom it comes from.
+        clear_untrusted_proxy_headers=False,
     )
     # Head and body of a small answer then leave in one record.
     adjustments.send_bytes = _RECORD

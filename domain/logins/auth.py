@@ -64,10 +64,13 @@ _SDK = {k: {"type": "string"} for k in ("type", "version", "revision", "branch",
 # --- the caller
 
 _BY_TOKEN = Prepared(
-    lambda token, now: ApiSession.select().where(
-        ApiSession.token == token, ApiSession.oidc_client.is_null(), ApiSession.expires_at > now
+    lambda token, now: (
+        ApiSession.select(ApiSession, Identity)
+        .join(Identity)
+        .where(ApiSession.token == token, ApiSession.oidc_client.is_null(), ApiSession.expires_at > now)
     ),
     ApiSession,
+    ApiSession.identity,
 )
 _EXPIRED = Prepared(lambda now: ApiSession.delete().where(ApiSession.expires_at < now))
 _SEEN = Prepared(
@@ -127,10 +130,8 @@ def _as_owner(ctx: Context) -> None:
 
 def _by_token(token: str) -> ApiSession:
     session: ApiSession | None = _BY_TOKEN.first(token, now_ms())
-    identity = by_id(Identity).first(session.identity_id) if session else None
-    if session is None or identity is None:
+    if session is None:
         raise ApiError("UNAUTHORIZED", headers={"WWW-Authenticate": INVALID})
-    session.identity = identity
     return session
 
 
