@@ -220,7 +220,7 @@ def run(settings: config.Settings) -> int:
             if settings.metrics == "on":
                 ctrl.metrics.share(folder / "metrics")
             store.database.close()
-            workers.Pool(count, lambda number: _serve(ctrl, app, sock, number), ctrl.company.lost).run(announce)
+            workers.Pool(count, lambda number: _serve(ctrl, app, sock, number)).run(announce)
     finally:
         store.close()
         lock.release()
@@ -319,7 +319,6 @@ def _server(ctrl: Controller, app: front.Front, sock: socket.socket) -> tls.TlsS
         ident=f"zitilite/{VERSION}",
         error_headers=[("ziti-instance-id", ctrl.instance_id)],
         is_quick=app.is_quick,
-        others_have_less=ctrl.company.has_less,
     )
     ctrl.swap_certificate = server.swap_certificate
     return server

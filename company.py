@@ -28,10 +28,9 @@ class Company:
         count: how many processes there will be.
     """
 
-    # Columns of the board: rows that wait to be written, open event streams, busy connections, the numbers of `agree`.
-    WAITING, LISTENERS, BUSY, ASKED, DONE, _PID = range(6)
-    _COLUMNS = 6
-    _LOST = 1 << 40
+    # Columns of the board: rows that wait to be written, open event streams, and the numbers of `agree`.
+    WAITING, LISTENERS, ASKED, DONE, _PID = range(5)
+    _COLUMNS = 5
     _AGREE = b"a"
 
     def __init__(self, count: int = 1) -> None:
@@ -52,17 +51,6 @@ class Company:
 
     def _at(self, row: int, column: int) -> int:
         return int(struct.unpack_from("q", self._memory, 8 * (row * self._COLUMNS + column))[0])
-
-    def has_less(self, busy: int) -> bool:
-        """Tell how many connections are busy here; whether another process has fewer of them."""
-        if self.count == 1:
-            return False
-        self.put(self.BUSY, busy)
-        return min(self.others(self.BUSY)) < busy
-
-    def lost(self, number: int) -> None:
-        """Note, from outside, that a process has ended: no connection is left to it."""
-        struct.pack_into("q", self._memory, 8 * (number * self._COLUMNS + self.BUSY), self._LOST)
 
     def pids(self) -> list[int]:
         """The processes that serve."""
@@ -109,7 +97,7 @@ class Company:
         self.me = number
         if self.count == 1:
             return
-        for column in (self.WAITING, self.LISTENERS, self.BUSY):
+        for column in (self.WAITING, self.LISTENERS):
             self.put(column, 0)
         self.put(self._PID, os.getpid())
 

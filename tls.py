@@ -55,8 +55,6 @@ _OWN_FILES = 2  # the listener and the trigger
 _MANY, _AT_ONCE = 128, 16  # connections from which on several are taken in one turn, and how many
 _GRACE_SECONDS = 1.0  # that a connection may be still before it makes room for another
 _BACKLOG = 1024
-_STILL_SECONDS = 2.0  # without a byte: then a connection is no work for now
-_LEAVE_SECONDS = 0.1  # for which a new connection is left to a process with less to do
 _QUEUED_BYTES = 256 * 1024  # of answers that a client has not read yet; then its next request has to wait
 _SPARE_FILES = 256  # for the database, logs and the like
 _TOO_LARGE = {
@@ -522,10 +520,8 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         limits: Limits,
         error_headers: Headers,
         is_quick: IsQuick | None = None,
-        others_have_less: Callable[[int], bool] = lambda busy: False,
     ) -> None:
-        self._is_quick, self._others_have_less = is_quick, others_have_less
-        self._still, self._takes_new, self._takes_again = 0, True, 0.0
+        self._is_quick = is_quick
         self._ready: list[_Channel] = []
         self._loop: int | None = None
         self.context, self.limits, self.error_headers = context, limits, tuple(error_headers)
@@ -585,22 +581,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
             self.maintenance(now)
         if len(self.active_channels) >= self.adj.connection_limit - _OWN_FILES:
             self._make_room()
-        seconds = min(seconds, self._consider_new())
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
-
-    def _consider_new(self) -> float:
-        """Whether to take connections in this turn, or to leave them to others; gives how long that holds."""
-        now = time.monotonic()
-        has_most = self._others_have_less(max(len(self.active_channels) - self._still, 0))
-        # Others may be stuck: what nobody has taken for a while is taken all the same.
-        self._takes_new = not has_most or now >= self._takes_again
-        if self._takes_new:
-            self._takes_again = now + _LEAVE_SECONDS
-        return self._takes_again - now if has_most else 1.0
-
-    def readable(self) -> bool:
-        """Whether to take connections."""
-        return self._takes_new and bool(super().readable())
 
     def _finish(self) -> None:
         """Close what is idle, and give the rest a moment."""
@@ -680,12 +661,9 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
 
     def maintenance(self, now: float) -> None:
         """Close connections that have passed a deadline; now: wall clock."""
-        self._still = 0
         for channel in list(self.active_channels.values()):
             if channel.is_overdue(now):
                 channel.handle_close()
-            elif not channel.handshaking and now - channel.last_activity > _STILL_SECONDS:
-                self._still += 1
 
 
 def _address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
@@ -743,7 +721,6 @@ def create_server(
     error_headers: Headers = (),
     sock: socket.socket | None = None,
     is_quick: IsQuick | None = None,
-    others_have_less: Callable[[int], bool] = lambda busy: False,
 ) -> TlsServer:
     """Listen with TLS and return the server, which serves once `run` is called.
 
@@ -751,10 +728,7 @@ def create_server(
     one. ident: value of the Server header, "" for none. error_headers: added to answers that are
     made here (400, 413, 431, 501 and 500). sock: what `listen` gave, where several processes share it.
     is_quick: which requests, by method, path, query and headers (as WSGI names them, without HTTP_), the loop
-    answers itself instead of giving them to a thread. others_have_less: told how many connections are busy here,
-    whether a process that shares the socket has fewer: new ones are then left to it.
-
-    Raises AddressInUse and other OSErrors with a text.
+    answers itself instead of giving them to a thread. Raises AddressInUse and other OSErrors with a text.
     """
     limits = limits or Limits()
     adjustments = Adjustments(
@@ -787,5 +761,4 @@ def create_server(
         limits=limits,
         error_headers=error_headers,
         is_quick=is_quick,
-        others_have_less=others_have_less,
     )

@@ -50,11 +50,10 @@ class Pool:
     Args:
         count: how many serve.
         serve: what each does until it is told to stop by SIGTERM; gets its number.
-        lost: told the number of one that died.
     """
 
-    def __init__(self, count: int, serve: Callable[[int], None], lost: Callable[[int], None]) -> None:
-        self._count, self._serve, self._lost = count, serve, lost
+    def __init__(self, count: int, serve: Callable[[int], None]) -> None:
+        self._count, self._serve = count, serve
         self._numbers: dict[int, int] = {}
         self._stopping = False
 
@@ -108,7 +107,6 @@ class Pool:
         number = self._numbers.pop(child, None)
         if self._stopping or number is None:
             return
-        self._lost(number)
         log.error("worker %d (process %d) ended with %s: starting it again", number, child, _said(status))
         if time.monotonic() - began < PAUSE_SECONDS:
             time.sleep(PAUSE_SECONDS)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,57 +63,6 @@ def test_all_of_them_serve(server):
         return all(cpu(pid) > ticks for pid, ticks in before.items())
 
     flows.wait_until(all_worked, 30)
-
-
-def holders(server: Controller, ports: set[int]) -> list[int]:
-    """How many connections each process holds, of those that come from these ports of a client."""
-    inodes = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        here, there = (int(end.rpartition(":")[2], 16) for end in fields[1:3])
-        if here == server.port and there in ports:
-            inodes.add(f"socket:[{fields[9]}]")
-    files = [[str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()] for pid in forked(server)]
-    return sorted(len(inodes.intersection(of_one)) for of_one in files)
-
-
-@contextmanager
-def connected(server: Controller, count: int) -> Iterator[set[int]]:
-    """So many connections, one after the other, each of which has been answered; gives their ports here."""
-    context = ssl.create_default_context(cafile=str(server.ca_file()))
-    with ExitStack() as stack:
-        ports = set()
-        for _ in range(count):
-            plain = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
-            secured = stack.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
-            secured.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert secured.recv(12) == b"HTTP/1.1 200"
-            ports.add(secured.getsockname()[1])
-        yield ports
-
-
-def test_new_connections_go_to_who_has_fewest(server):
-    """Twelve that come one after the other: four for each of three processes, in most of ten rounds."""
-    even = 0
-    for _ in range(10):
-        with connected(server, 12) as ports:
-            found = holders(server, ports)
-        assert sum(found) == 12
-        even += found == [4, 4, 4]
-    assert even >= 6
-
-
-def test_one_that_hangs_is_not_waited_for(make_controller):
-    """Stopped in its tracks: the other one goes on taking connections, though it has more of them."""
-    server = make_controller("--workers", "2")
-    server.ca_file()
-    stuck, _ = children(server, 2)
-    os.kill(stuck, signal.SIGSTOP)
-    try:
-        with connected(server, 10) as ports:
-            assert holders(server, ports) == [0, 10]
-    finally:
-        os.kill(stuck, signal.SIGCONT)
 
 
 def test_what_one_refused_another_shows_at_once(server):
