@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import config
 import store
 from cli import output
 from cli.transport import MANAGEMENT, Transport
-from domain import ids, setup
+from domain import chosen, ids, setup
 from domain.care import doctor
 from migrations import MIGRATIONS
 
@@ -45,14 +46,30 @@ def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
 
 def show_settings(settings: config.Settings) -> int:
     """Print each setting, its effective value and its source; of secrets only whether they are set."""
+    chosen_here = _chosen_here(settings)
     for s in config.SETTINGS:
-        value = settings.values[s.name]
+        value = chosen_here.get(s.name, settings.values[s.name])
         if s.secret and value:
             value = "(set)"
         elif s.repeatable:
             value = ", ".join(map(str, value))
-        print(f"{s.name:28} {'-' if value in ('', None) else value!s:28} {settings.sources[s.name]}")
+        source = "chosen in the console" if s.name in chosen_here else settings.sources[s.name]
+        print(f"{s.name:28} {'-' if value in ('', None) else value!s:28} {source}")
     return 0
+
+
+def _chosen_here(settings: config.Settings) -> dict[str, Any]:
+    """The values that were chosen while the controller ran, where there is one."""
+    if not settings.database and not (settings.data / "zitilite.db").exists():
+        return {}
+    try:
+        store.attach(settings.place)
+        return {name: chosen.value(settings, name) for name in chosen.CHANGEABLE if chosen.is_chosen(settings, name)}
+    except (store.StoreError, store.DatabaseError) as e:
+        print(f"zitilite: what was chosen in the console is not shown: {e}", file=sys.stderr)
+        return {}
+    finally:
+        store.close()
 
 
 def create_admin(api: Transport, a: argparse.Namespace) -> None:

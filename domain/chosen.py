@@ -51,6 +51,11 @@ def value(settings: Settings, name: str) -> Any:
     return settings.values[name] if row is None else _ROWS[name].convert(row[0])
 
 
+def is_chosen(settings: Settings, name: str) -> bool:
+    """Whether the value in force was chosen while it ran."""
+    return settings.sources.get(name, "default") == "default" and _CHOSEN.first(PREFIX + name) is not None
+
+
 def days(settings: Settings) -> Callable[[str], timedelta]:
     """How long a certificate of an "identity" or a "router" is valid, asked for each one that is issued."""
     return lambda owner: timedelta(days=value(settings, f"{owner}_certificate_days"))
@@ -61,7 +66,7 @@ def days(settings: Settings) -> Callable[[str], timedelta]:
 
 def _document(settings: Settings, s: Setting) -> dict[str, Any]:
     source = settings.sources.get(s.name, "default")
-    is_chosen = source == "default" and s.name in CHANGEABLE and _CHOSEN.first(PREFIX + s.name) is not None
+    chosen_here = s.name in CHANGEABLE and is_chosen(settings, s.name)
     current = value(settings, s.name) if s.name in CHANGEABLE else settings.values[s.name]
     return {
         "_links": {"self": {"href": f"./settings/{s.name}"}},
@@ -69,13 +74,13 @@ def _document(settings: Settings, s: Setting) -> dict[str, Any]:
         "value": None if s.secret else _shown(current),
         "isSet": current not in ("", None, ()),
         "default": None if s.secret else _shown(s.default),
-        "source": "chosen here" if is_chosen else source,
+        "source": "chosen here" if chosen_here else source,
         "meaning": s.help,
         "flag": s.flag,
         "variable": s.variable,
         "isSecret": s.secret,
         "isChangeable": s.name in CHANGEABLE and source == "default",
-        "isChosen": is_chosen,
+        "isChosen": chosen_here,
     }
 
 

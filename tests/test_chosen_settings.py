@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.controllers import Api, Controller
+from tests.controllers import ROOT, Api, Controller
 from tests.flows import certified, pending, sql, wait_until
 from wire.resource import OWN
 
@@ -49,6 +51,25 @@ def test_a_chosen_lifetime_holds_for_the_next_certificate_and_after_a_restart(ma
     assert lifetime(server, api, tmp_path) == 365
     rows = api.on(OWN).get("/audit", filter='entity = "settings" sort by createdAt').ok()
     assert [r["entityId"] for r in rows] == ["identity_certificate_days"] * 2
+
+
+def test_the_command_line_shows_what_was_chosen_here(make_controller):
+    """While it runs and afterwards; a flag goes before."""
+    server = make_controller()
+    server.admin().on(OWN).patch("/settings/identity_certificate_days", {"value": "20"}).ok()
+
+    def shown(*flags: str) -> list[str]:
+        command = [sys.executable, "app.py", "settings", "--data", str(server.data), *flags]
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+        return next(line for line in found.splitlines() if line.startswith("identity_certificate_days")).split(None, 2)
+
+    assert shown()[1:] == ["20", "chosen in the console"]
+    server.stop()
+    assert shown()[1:] == ["20", "chosen in the console"]
+    assert shown("--identity-certificate-days", "30")[1:] == ["30", "flag --identity-certificate-days"]
+    file = server.data / "zitilite.db"
+    file.write_bytes(b"no database" * 1000)
+    assert shown()[1:] == ["365", "default"]
 
 
 def lifetime(server: Controller, api: Api, folder: Path) -> int:
