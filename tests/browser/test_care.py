@@ -386,6 +386,20 @@ def test_the_audit_log_is_filtered_live_and_downloaded(visit, controller: Contro
     assert [r["entityName"] for r in found] == [name]
 
 
+def test_what_a_change_changed_is_said_in_words(visit, controller: Controller, api: Api):
+    name = unique("worded")
+    key = api.create("/identities", {"name": name, "type": "Device", "isAdmin": False})
+    api.patch(f"/identities/{key}", {"roleAttributes": ["plant"]}).ok()
+    page: Page = visit(controller, f'/audit?filter=entityName = "{name}"')
+    changed = page.locator("table.rows tbody tr").filter(has_text=f"update {name}")
+    expect(changed).to_contain_text("role attributes")
+    expect(changed).not_to_contain_text("updated")
+    go(page, "/overview")
+    line = page.locator("li").filter(has_text=f"update {name}")
+    expect(line).to_contain_text("role attributes")
+    expect(line).not_to_contain_text("updated")
+
+
 def test_what_changes_before_news_arrive_is_seen(visit, controller: Controller, api: Api):
     """A list is older than the stream of events that keeps it up to date: what happens in between is not lost."""
     name = unique("between")

@@ -1,5 +1,6 @@
 /** The logs. */
 import { OWN } from "../api.js";
+import { changedWords } from "./shared.js";
 
 /** @type {Partial<import("../entities.js").Entity>[]} */
 export const ACTIVITY = [
@@ -42,7 +43,7 @@ export const ACTIVITY = [
       { name: "createdAt", label: "When", kind: "time" },
       { name: "entityName", label: "What", kind: "main", wide: true, from: (r) => `${r.verb} ${r.entityName || r.entityId || r.entity}` },
       { name: "entity", label: "Of" },
-      { name: "changed", label: "Properties", sort: false, from: (r) => (r.changed || []).join(", ") },
+      { name: "changed", label: "Properties", sort: false, from: changedWords },
       { name: "actorName", label: "By" },
       { name: "sourceAddress", label: "From" },
     ],

@@ -15,3 +15,8 @@ export const PERMISSIONS = ["auth-policy", "ca", "config", "config-type", "edge-
 export const roles = (name, label, to, known) => ({ name, label, kind: "roles", to, known, hint: "#attribute, @name, or #all" });
 /** @param {string} name @param {string} label */
 export const roleColumn = (name, label) => ({ name, label, kind: "roles", sort: /** @type {false} */ (false) });
+
+/** What a line of the audit log changed, in words; that the row was written is no news. @param {{changed?: string[]}} line */
+export function changedWords({ changed = [] }) {
+  return changed.filter((column) => column !== "updated_at").map((column) => column.replaceAll("_", " ")).join(", ");
+}

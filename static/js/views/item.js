@@ -7,6 +7,7 @@ import { OWN, maybe } from "../api.js";
 import { associated, getRow, itemCall } from "../data.js";
 import { h, show } from "../dom.js";
 import { at, entity, titleOf } from "../entities.js";
+import { changedWords } from "../entities/shared.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { listTitle } from "../places.js";
@@ -185,7 +186,7 @@ function activity(of, row) {
   return pending(load, ({ attempts, changes }) => {
     const rows = [
       ...(attempts?.data || []).map((/** @type {any} */ a) => ({ at: a.createdAt, mark: stateMark(a.outcome === "ok" ? "passed" : "refused"), words: a.reason, by: a.sourceAddress })),
-      ...(changes?.data || []).map((/** @type {any} */ c) => ({ at: c.createdAt, mark: stateMark("on", c.verb), words: (c.changed || []).join(", "), by: [c.actorName, c.sourceAddress].filter(Boolean).join(", ") })),
+      ...(changes?.data || []).map((/** @type {any} */ c) => ({ at: c.createdAt, mark: stateMark("on", c.verb), words: changedWords(c), by: [c.actorName, c.sourceAddress].filter(Boolean).join(", ") })),
     ].sort((a, b) => b.at.localeCompare(a.at));
     if (!attempts && !changes) return empty("activity", "No log here", "This controller keeps no log of attempts and changes.");
     if (!rows.length) return empty("activity", "Nothing yet", "What is tried with it, and what is changed about it, will stand here.");

@@ -2,6 +2,7 @@
 import { MANAGEMENT, OWN, get, maybe } from "../api.js";
 import { debounced, h, show } from "../dom.js";
 import { entityOf } from "../entities.js";
+import { changedWords } from "../entities/shared.js";
 import { watchHealth } from "../health.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
@@ -178,5 +179,5 @@ function changeLine(c) {
   const of = entityOf(c.entity);
   const words = [`${c.verb} `, h("bdi", {}, c.entityName || c.entityId || c.entity)];
   const target = of && c.entityId && c.verb !== "delete" ? h("a", { href: href(`/${of.key}/${encodeURIComponent(c.entityId)}`), class: "log-text" }, words) : h("span", { class: "log-text" }, words);
-  return h("li", {}, time(c.createdAt), h("span", {}, target, c.changed?.length ? h("span", { class: "soft" }, ` ${c.changed.join(", ")}`) : null), h("span", { class: "soft" }, c.actorName || ""));
+  return h("li", {}, time(c.createdAt), h("span", {}, target, h("span", { class: "soft" }, ` ${changedWords(c)}`)), h("span", { class: "soft" }, c.actorName || ""));
 }
