@@ -274,7 +274,7 @@ def local(settings: config.Settings) -> Iterator[front.Front]:
     Raises SetupError where there is no controller.
     """
     folder: Path = settings.data
-    if not settings.database and not (folder / "zitilite.db").exists():
+    if not settings.holds_data:
         raise setup.SetupError(f"{folder} holds no controller: name its folder with --data, or another with --url")
     open_store(settings)
     try:

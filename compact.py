@@ -18,13 +18,18 @@ def dump(value: Any, *, default: Callable[[Any], Any] | None = None, is_sorted: 
     try:
         return orjson.dumps(value, default, option=orjson.OPT_SORT_KEYS if is_sorted else None)
     except TypeError:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=is_sorted, default=default)
-        return text.encode("utf-8", "replace")
+        plain = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=is_sorted, default=default)
+        return plain.encode("utf-8", "replace")
 
 
-def load(text: str) -> Any:
-    """The document of a text that `dump` has made. Raises ValueError."""
+def text(value: Any) -> str:
+    """The same as a text, as it is stored and bound."""
+    return dump(value).decode()
+
+
+def load(stored: str) -> Any:
+    """The document of such a text. Raises ValueError."""
     try:
-        return orjson.loads(text)
+        return orjson.loads(stored)
     except ValueError:
-        return json.loads(text)
+        return json.loads(stored)

@@ -300,6 +300,12 @@ class Settings:
         file: Path = self.values["data"] / "zitilite.db"
         return url or file
 
+    @property
+    def holds_data(self) -> bool:
+        """Whether there may be a controller: a database was named, or the data folder has the file."""
+        place = self.place
+        return isinstance(place, str) or place.exists()
+
     def advertised(self, port: int) -> tuple[Address, ...]:
         """The addresses clients use, first the one in tokens; `port` is the one really listened on."""
         return tuple(Address(a.host, a.port or port) for a in self.asked_addresses())

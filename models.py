@@ -22,7 +22,7 @@ class JsonField(pw.TextField):
 
     def db_value(self, value: Any) -> str | None:
         """The text to store."""
-        return None if value is None else compact.dump(value).decode()
+        return None if value is None else compact.text(value)
 
     def python_value(self, value: str | None) -> Any:
         """The document from its text."""

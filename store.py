@@ -70,10 +70,10 @@ class StoreError(Exception):
 def _is_gone(holder: str) -> bool:
     try:
         os.kill(int(holder), 0)
+    except PermissionError:
+        return False
     except (ValueError, ProcessLookupError):
         return True
-    except PermissionError:
-        pass
     return False
 
 
@@ -347,7 +347,11 @@ def read() -> Iterator[None]:
 
 
 class _Moment:
-    """The same with less ado, for a few statements: each costs a third less than alone. Nothing may write in it."""
+    """A read transaction for a few statements of a hot path: of six, each takes a third less than alone.
+
+    Less than `read`: peewee does not know of it, so nothing may write in it and it is never inside of another; and on
+    PostgreSQL, where it would be two more round trips, it does nothing.
+    """
 
     def __enter__(self) -> None:
         if not is_shared:

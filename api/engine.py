@@ -35,9 +35,9 @@ log = logging.getLogger("zitilite.api")
 ERROR_META = {"apiEnrollmentVersion": API_VERSION, "apiVersion": API_VERSION}
 # Statuses of answers that have a body and point nowhere.
 _PLAIN = {200, 201, 202}
+# JSON keeps these three only inside strings, so escaping the finished text is safe.
 _ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026"}
 _ESCAPED = re.compile(b"[<>&]")
-# JSON keeps these three only inside strings, so escaping the finished text is safe.
 # What an item's token may be asked for as, besides JSON.
 FORMS = (JWT_TYPE, "image/svg+xml", "image/png")
 SCALE = Param("scale", "int64")

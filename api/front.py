@@ -110,9 +110,9 @@ class Front(Flask):
         _allow_other_origins(req, response)
         compression.compress(req, response)
         seconds = time.perf_counter() - req.environ.get(_BEGAN, time.perf_counter())
-        rule = getattr(req, "url_rule", None)
-        operation = req.environ.get(_OPERATION) or (rule.rule if rule else "unknown")
         if self._is_measured:
+            rule = getattr(req, "url_rule", None)
+            operation = req.environ.get(_OPERATION) or (rule.rule if rule else "unknown")
             self.ctrl.metrics.answered(req.method, operation, response.status_code, seconds)
         if access.isEnabledFor(logging.INFO):
             # Without its query, which may hold a token.

@@ -60,7 +60,7 @@ def show_settings(settings: config.Settings) -> int:
 
 def _chosen_here(settings: config.Settings) -> dict[str, Any]:
     """The values that were chosen while the controller ran, where there is one."""
-    if not settings.database and not (settings.data / "zitilite.db").exists():
+    if not settings.holds_data:
         return {}
     try:
         store.attach(settings.place)
@@ -91,7 +91,7 @@ def create_admin(api: Transport, a: argparse.Namespace) -> None:
 
 def reset_password(settings: config.Settings, a: argparse.Namespace) -> None:
     """Give an administrator a new password, and end the sessions that the old one made."""
-    if not settings.database and not (settings.data / "zitilite.db").exists():
+    if not settings.holds_data:
         raise setup.SetupError(f"{settings.data} holds no controller: name its folder with --data")
     store.open_database(settings.place, MIGRATIONS)
     try:

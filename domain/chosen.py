@@ -45,15 +45,18 @@ _KINDS: dict[str, Any] = {
 
 def value(settings: Settings, name: str) -> Any:
     """The value in force: that of the process, or the one chosen where the process has only the default."""
-    if settings.sources.get(name, "default") != "default":
-        return settings.values[name]
-    row = _CHOSEN.first(PREFIX + name)
+    row = _row(settings, name)
     return settings.values[name] if row is None else _ROWS[name].convert(row[0])
 
 
 def is_chosen(settings: Settings, name: str) -> bool:
     """Whether the value in force was chosen while it ran."""
-    return settings.sources.get(name, "default") == "default" and _CHOSEN.first(PREFIX + name) is not None
+    return _row(settings, name) is not None
+
+
+def _row(settings: Settings, name: str) -> Any:
+    """What was chosen, as a row of one text; None where nothing was, or something goes before it."""
+    return _CHOSEN.first(PREFIX + name) if settings.sources.get(name, "default") == "default" else None
 
 
 def days(settings: Settings) -> Callable[[str], timedelta]:

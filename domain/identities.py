@@ -121,7 +121,7 @@ def forget(key: str) -> None:
 
 def extend(ctx: Context, rows: list[Identity], docs: list[dict[str, Any]]) -> None:
     """Add what hangs on the identities, with one query for each sort of thing."""
-    keys = compact.dump([row.id for row in rows]).decode()
+    keys = compact.text([row.id for row in rows])
     policies = _policy_names(rows)
     authenticators = _authenticators(keys)
     pending = _pending(ctx, rows)
@@ -182,7 +182,7 @@ _SIGNED_IN = Prepared(
 
 
 def _policy_names(rows: list[Identity]) -> dict[str, str]:
-    return dict(_POLICY_NAMES.all(compact.dump(sorted({row.auth_policy_id for row in rows})).decode()))
+    return dict(_POLICY_NAMES.all(compact.text(sorted({row.auth_policy_id for row in rows}))))
 
 
 def _authenticators(keys: str) -> dict[str, dict[str, Any]]:
@@ -196,7 +196,7 @@ def _authenticators(keys: str) -> dict[str, dict[str, Any]]:
 def _pending(ctx: Context, rows: list[Identity]) -> dict[str, dict[str, Any]]:
     """Pending enrollments by identity; a token of an administrator is shown to administrators only."""
     visible = [r.id for r in rows if not administrators.is_protected(ctx, r)]
-    pending: list[Enrollment] = _PENDING.all(compact.dump(visible).decode())
+    pending: list[Enrollment] = _PENDING.all(compact.text(visible))
     wanted = {e.ca_id for e in pending if e.ca_id}
     cas = {ca.id: ca for ca in Ca.select().where(Ca.id.in_(wanted))} if wanted else {}
     found: dict[str, dict[str, Any]] = {}

@@ -376,7 +376,7 @@ def open_session(ctx: Context, identity_id: str, told: Told, *, seconds: int, **
     if (env, sdk) == (fresh.env_info, fresh.sdk_info):
         _SEEN.execute(now, identity_id)
     else:
-        _TOLD.execute(now, compact.dump(env).decode(), compact.dump(sdk).decode(), identity_id)
+        _TOLD.execute(now, compact.text(env), compact.text(sdk), identity_id)
     session = ApiSession(
         identity=identity_id,
         ip_address=ctx.remote,
