@@ -358,7 +358,8 @@ class _Moment:
             execute("BEGIN")
 
     def __exit__(self, *_: object) -> None:
-        if not is_shared:
+        # What the disk refused may have ended it already; a complaint about that would hide the reason.
+        if not is_shared and database.connection().in_transaction:
             execute("COMMIT")
 
 

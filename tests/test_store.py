@@ -289,6 +289,22 @@ def test_what_is_no_database_is_named(tmp_path, content):
     assert file.read_bytes() == content
 
 
+def test_a_moment_that_sqlite_has_ended_hides_no_error(database):
+    """A failing disk rolls a transaction back by itself: what is raised is what the disk said."""
+
+    def fail() -> None:
+        with store.moment:
+            store.execute("ROLLBACK")
+            raise store.OperationalError("disk I/O error")
+
+    with pytest.raises(store.OperationalError, match="disk I/O error"):
+        fail()
+    with store.moment:
+        assert store.execute("SELECT 1").fetchone() == (1,)
+    with store.write():
+        store.execute("SELECT 1")
+
+
 def test_folder_lock(tmp_path):
     """One holder at a time; the next one gets it after the release."""
     lock = store.FolderLock(tmp_path)
