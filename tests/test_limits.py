@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import secrets
 import signal
+import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -329,12 +330,14 @@ def test_enrollment_does_not_wait_for_a_storm_of_logins(make_controller):
     tokens = [pending(api, "ott")[1]["token"] for _ in range(30)]
     pem = csr()[0]
     stop = threading.Event()
-    seen: list[int] = []
+    seen: list[tuple[int, float]] = []
 
     def storm() -> None:
         client = server.api()
         while not stop.is_set():
-            seen.append(password_login(client, "admin", "wrong-one").status)
+            began = time.monotonic()
+            status = password_login(client, "admin", "wrong-one").status
+            seen.append((status, time.monotonic() - began))
 
     with ThreadPoolExecutor(60) as pool:
         clients = [pool.submit(storm) for _ in range(60)]
@@ -349,10 +352,9 @@ def test_enrollment_does_not_wait_for_a_storm_of_logins(make_controller):
             stop.set()
         for one in clients:
             one.result(60)
-    assert 401 in seen
-    assert set(seen) <= {401, 429}, "a slow machine has a short line"
-    # In the one line they would wait for up to sixty hashes: 1.2 s on two idle cores.
-    assert sorted(times)[len(times) // 2] < 0.5, times
+    in_line = [seconds for status, seconds in seen if status == 401]
+    assert {status for status, _ in seen} <= {401, 429}, "a slow machine has a short line"
+    assert statistics.median(times) < statistics.median(in_line) / 3, "in the one line they would wait as long"
 
 
 def test_a_full_line_is_said_at_once(make_controller):
