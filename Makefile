@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# More processes than cores: many tests wait for a clock or a limit. The tests of a file stay together and share its fixtures.
+PYTEST := $(BIN)/python -m pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup test lint format types check postgresql soak real browser axe packages serve docs clean
 
@@ -14,9 +16,8 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
-# One process for each core; the tests of a file stay together and share its fixtures.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -33,7 +34,7 @@ check: lint types test postgresql
 
 # The files named in that list once more, on PostgreSQL; skipped with a word where it is not installed.
 postgresql: $(INSTALLED)
-	ZITILITE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder @tests/on_postgresql.txt
+	ZITILITE_TEST_DATABASE=postgresql $(PYTEST) @tests/on_postgresql.txt
 
 # Ten minutes of every kind of load, while memory, threads and files are watched.
 soak: $(INSTALLED)
