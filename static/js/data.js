@@ -93,10 +93,10 @@ function guessed(row) {
 /** The request of an item. @param {Entity} of @param {string} id */
 export const itemCall = (of, id) => ({ method: "GET", path: `${of.base}/${of.path}/${encodeURIComponent(id)}` });
 
-/** One item with its version; with its derived state where the controller knows it. @param {Entity} of @param {string} id @returns {Promise<{row: any, etag: string}>} */
-export async function getRow(of, id) {
-  const [{ data, etag }, more] = await Promise.all([get(itemCall(of, id).path), of.own && !noOwn.has(of.key) ? maybe(`${of.own}/${encodeURIComponent(id)}`) : null]);
-  const derived = more ? { enrollmentState: more.data.enrollmentState, tokenExpiresAt: more.data.tokenExpiresAt, certificateExpiresAt: more.data.certificateExpiresAt, lastSeenAt: more.data.lastSeenAt } : {};
+/** One item with its version; with its derived state where the controller knows it. @param {Entity} of @param {string} id @param {{quiet?: boolean}} [more] @returns {Promise<{row: any, etag: string}>} */
+export async function getRow(of, id, more = {}) {
+  const [{ data, etag }, own] = await Promise.all([get(itemCall(of, id).path, {}, more), of.own && !noOwn.has(of.key) ? maybe(`${of.own}/${encodeURIComponent(id)}`, {}, more) : null]);
+  const derived = own ? { enrollmentState: own.data.enrollmentState, tokenExpiresAt: own.data.tokenExpiresAt, certificateExpiresAt: own.data.certificateExpiresAt, lastSeenAt: own.data.lastSeenAt } : {};
   return { row: dressed(of, { ...data, ...derived }), etag };
 }
 

@@ -53,6 +53,24 @@ export function show(parent, ...children) {
   parent.replaceChildren(...nodes(children));
 }
 
+/** @param {Element} place */
+export const hasOpenMenu = (place) => place.querySelector(":popover-open") !== null;
+
+/** Whether somebody is in the middle of something there: a menu is open, or a field has the focus. @param {Element} place */
+export const inUse = (place) => hasOpenMenu(place) || (place.contains(document.activeElement) && document.activeElement?.matches("input, select, textarea") === true);
+
+/** Put new children in place of the old ones because something became known: what had the focus has it again. @param {Element} parent @param {...Child} children */
+export function redraw(parent, ...children) {
+  const had = parent.contains(document.activeElement) ? document.activeElement : null;
+  const alike = () => [...parent.querySelectorAll(had?.tagName || "a")].filter((e) => called(e) === called(/** @type {Element} */ (had)));
+  const number = had ? alike().indexOf(had) : -1;
+  show(parent, ...children);
+  if (had) /** @type {HTMLElement | undefined} */ (alike()[number])?.focus({ preventScroll: true });
+}
+
+/** What an element is called. @param {Element} element */
+const called = (element) => element.getAttribute("aria-label") || element.textContent;
+
 /** A name that came from somebody: isolated, so that right-to-left marks in it stop at its end. @param {unknown} text @param {string} [className] */
 export function name(text, className = "name") {
   return h("bdi", { class: className, title: String(text) }, String(text));

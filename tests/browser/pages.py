@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from playwright.sync_api import Locator, Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, Route, ViewportSize, expect
+
+from tests.flows import wait_until
 
 # Chromium reports every answer from 400 on as an error of the page. What a test provokes is named in `allowed`.
 _FAILED_ANSWER = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
@@ -56,8 +58,30 @@ def go(page: Page, path: str) -> None:
         "(path) => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }",
         f"/console{path}",
     )
-    page.wait_for_function("(old) => !old.isConnected", arg=old)
+    holds(page, "(old) => !old.isConnected", old)
     settled(page)
+
+
+def holds(page: Page, expression: str, argument: Any = None) -> None:
+    """Wait until something is true on the page. Playwright's own way evaluates text later on, which the CSP forbids."""
+    wait_until(lambda: page.evaluate(expression, argument), 30)
+
+
+def hold_back(page: Page, pattern: str) -> list[Route]:
+    """Let no request get through whose address matches; gives the list in which they will be."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile(pattern), keep)
+    return held
+
+
+def held_back(page: Page, held: list[Route]) -> Route:
+    """The first such request, once there is one; only while the page is spoken to one hears of it."""
+    wait_until(lambda: page.title() is not None and held, 30)
+    return held[0]
 
 
 def settled(page: Page) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.demo import HOSTILE
-from tests.browser.pages import go, settled, title
+from tests.browser.pages import go, held_back, hold_back, settled, title
 from tests.controllers import Api, Controller
 from tests.flows import unique, wait_until
 
@@ -178,6 +178,32 @@ def test_a_device_is_disabled_and_enabled(visit, controller: Controller, api: Ap
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
     expect(page.locator(".page-title .state")).to_have_text("disabled")
     assert api.detail("/identities", key)["disabled"] is True
+
+
+def test_news_take_no_open_menu_and_no_focus_away(visit, controller: Controller, api: Api):
+    """Somebody else changes the device while its page is open, and once more while that is being read."""
+    name = unique("device")
+    key = api.create("/identities", {"name": name, "type": "Device", "isAdmin": False})
+    page = visit(controller, f"/identities/{key}")
+    more = page.get_by_role("button", name="More actions")
+    more.focus()
+    api.patch(f"/identities/{key}", {"roleAttributes": ["first"]}).ok()
+    expect(page.get_by_role("link", name="#first")).to_be_visible()
+    expect(more).to_be_focused()
+
+    held = hold_back(page, f"management/v1/identities/{key}$")
+    api.patch(f"/identities/{key}", {"roleAttributes": ["second"]}).ok()
+    read = held_back(page, held)
+    more.click()
+    menu = page.get_by_role("menuitem", name="Disable")
+    expect(menu).to_be_visible()
+    with page.expect_response(lambda r: r.url.endswith(f"management/v1/identities/{key}")):
+        read.continue_()
+    page.unroute_all()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    expect(menu).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="#second")).to_be_visible()
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))

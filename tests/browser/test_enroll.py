@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.demo import HOSTILE
-from tests.browser.pages import DESKTOP, PHONE, Watched, go, settled, title
+from tests.browser.pages import DESKTOP, PHONE, Watched, go, holds, settled, title
 from tests.certificates import CA
 from tests.controllers import Api, Controller
 from tests.flows import CLIENT, import_ca, in_the_past, pending, sql, unique
@@ -27,7 +27,7 @@ from wire.resource import OWN
 def decoded(code: Locator) -> str:
     """What a phone would read from the picture as it is drawn."""
     expect(code).to_be_visible()
-    code.page.wait_for_function("(e) => e.complete && e.naturalWidth > 0", arg=code.element_handle())
+    holds(code.page, "(e) => e.complete && e.naturalWidth > 0", code.element_handle())
     [found] = zxingcpp.read_barcodes(Image.open(io.BytesIO(code.screenshot())))
     return str(found.text)
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.demo import HOSTILE
-from tests.browser.pages import go, settled, title
+from tests.browser.pages import go, holds, settled, title
 from tests.controllers import Api, Controller
 from tests.flows import sql, unique
 from wire.resource import OWN
@@ -319,7 +319,7 @@ def test_a_list_of_a_hundred_thousand_is_drawn_at_once(visit, make_controller):
     )
     go(page, "/identities")
     expect(total(page)).to_have_text("100,001 devices")
-    page.wait_for_function("window.drawnAt")
+    holds(page, "window.drawnAt")
     took = page.evaluate("window.drawnAt - window.answeredAt")
     assert took < 300, f"{took} ms"
 

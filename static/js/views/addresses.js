@@ -1,7 +1,7 @@
 /** The names by which clients reach this controller: what works, what goes into tokens, who still comes by an old one. */
 import { request } from "../api.js";
 import { addAddressCall, addresses, changeAddressCall, lookAtAddress, removeAddressCall } from "../care.js";
-import { h, name, show } from "../dom.js";
+import { h, name, redraw, show } from "../dom.js";
 import { icon } from "../icons.js";
 import { listen } from "../live.js";
 import { placeTabs } from "../places.js";
@@ -19,7 +19,7 @@ export function addressesView(page) {
   async function load() {
     try {
       const rows = await addresses();
-      if (page.isOpen) show(place, rows.length ? h("ul", { class: "care-list card pad" }, rows.map((r) => line(r, rows, load))) : empty("settings", "No address", "Clients need one to find this controller."));
+      if (page.isOpen) redraw(place, rows.length ? h("ul", { class: "care-list card pad" }, rows.map((r) => line(r, rows, load))) : empty("settings", "No address", "Clients need one to find this controller."));
     } catch (error) {
       if (page.isOpen) show(place, failed(error, load, "The addresses could not be loaded"));
     }

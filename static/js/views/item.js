@@ -5,7 +5,7 @@
 import { removeItem, runAction } from "../actions.js";
 import { OWN, maybe } from "../api.js";
 import { associated, getRow, itemCall } from "../data.js";
-import { h, show } from "../dom.js";
+import { h, hasOpenMenu, inUse, redraw, show } from "../dom.js";
 import { at, entity, titleOf } from "../entities.js";
 import { changedWords } from "../entities/shared.js";
 import { icon } from "../icons.js";
@@ -32,18 +32,37 @@ export function itemView(page) {
   const tab = page.query.get("tab") || "overview";
   const place = h("div", { "aria-busy": "true" }, bones(8));
 
+  let shown = "";
+  let turn = 0;
+
   async function load() {
     try {
-      const { row, etag } = await getRow(of, id);
-      if (page.isOpen) show(place, draw(page, of, row, etag, tab, load));
+      await look({});
     } catch (error) {
       if (page.isOpen) show(place, /** @type {any} */ (error).status === 404 ? gone(of) : failed(error, load, `This ${of.one} could not be loaded`));
     }
     place.setAttribute("aria-busy", "false");
   }
-  // An open menu is not taken away from under somebody's hand.
-  const again = () => page.isOpen && (place.querySelector(":popover-open") ? setTimeout(again, 500) : load());
-  page.onLeave(listen((news) => news.topic === "changes" && news.data?.id === id && (news.data.verb === "delete" ? show(place, gone(of)) : again())));
+  /** @param {{quiet?: boolean, isNews?: boolean}} how `isNews`: it has certainly changed; `quiet`: nobody asked, so nobody is disturbed */
+  async function look({ quiet = false, isNews = true }) {
+    turn += 1;
+    const mine = turn;
+    const { row, etag } = await getRow(of, id, { quiet });
+    if (!page.isOpen || mine !== turn || (!isNews && etag === shown)) return;
+    if (quiet ? inUse(place) : hasOpenMenu(place)) return later(isNews);
+    shown = etag;
+    redraw(place, draw(page, of, row, etag, tab, load));
+  }
+  /** Look without being asked; an open menu or a field is not taken away from under somebody's hand. @param {boolean} isNews */
+  function later(isNews) {
+    if (!page.isOpen) return;
+    if (inUse(place) || place.getAttribute("aria-busy") === "true") setTimeout(later, 500, isNews);
+    else look({ quiet: true, isNews }).catch((error) => error.status === 404 && page.isOpen && show(place, gone(of)));
+  }
+  page.onLeave(listen((news) => {
+    if (news.topic === "poll") later(false);
+    else if (news.topic === "changes" && news.data?.id === id) news.data.verb === "delete" ? show(place, gone(of)) : later(true);
+  }));
   page.onLeave(watchRemovals(() => page.isOpen && load()));
   load();
   return place;

@@ -1,6 +1,6 @@
 /** The first screen: who is in, who is waiting, what is about to break. */
 import { MANAGEMENT, OWN, get, maybe } from "../api.js";
-import { debounced, h, show } from "../dom.js";
+import { debounced, h, redraw, show } from "../dom.js";
 import { entityOf } from "../entities.js";
 import { changedWords } from "../entities/shared.js";
 import { watchHealth } from "../health.js";
@@ -24,8 +24,8 @@ export function overviewView(page) {
     try {
       const found = (await maybe(`${OWN}/overview`, {}, { quiet }))?.data ?? null;
       if (!page.isOpen) return;
-      show(counts, found ? funnel(found) : await plainFunnel());
-      show(strip, expiry(found));
+      redraw(counts, found ? funnel(found) : await plainFunnel());
+      redraw(strip, expiry(found));
     } catch (error) {
       if (page.isOpen && !quiet) show(counts, failed(error, () => load(), "The overview could not be loaded"));
     }
@@ -33,7 +33,7 @@ export function overviewView(page) {
   const loadAttempts = () => fill(attempts, "attempts", attemptLine, "Attempts to enroll, to renew or to sign in stand here, with the reason when one was refused.");
   const loadChanges = () => fill(changes, "audit", changeLine, "What administrators change stands here, with who did it.");
 
-  page.onLeave(watchHealth((found) => page.isOpen && show(attention, findings(found))));
+  page.onLeave(watchHealth((found) => page.isOpen && redraw(attention, findings(found))));
   const again = debounced(800, () => page.isOpen && (load(true), loadAttempts(), loadChanges()));
   page.onLeave(listen(again));
   show(counts, h("div", { class: "funnel bones-like" }));

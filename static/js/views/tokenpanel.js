@@ -1,5 +1,5 @@
 /** The pending tokens of a device or router, on its page; on the page of a token, that one. */
-import { h, show } from "../dom.js";
+import { h, redraw } from "../dom.js";
 import { listen } from "../live.js";
 import { href } from "../router.js";
 import { time } from "../time.js";
@@ -23,7 +23,7 @@ export async function panel(row, page) {
     if (!page.isOpen) return;
     const taken = tokens.filter(isUsable).map((t) => t.method);
     const another = kind === "identities" && !isToken && (tokens.length || isIn) ? h("div", { class: "actions" }, button("Another token …", () => then(secondToken(id, name, taken)))) : null;
-    show(body, h("div", { class: "stack tight" }, tokens.length ? h("ul", { class: "token-list" }, tokens.map(line)) : none(), another));
+    redraw(body, h("div", { class: "stack tight" }, tokens.length ? h("ul", { class: "token-list" }, tokens.map(line)) : none(), another));
   }
   const then = async (/** @type {Promise<boolean>} */ done) => (await done) && load();
   const button = (/** @type {string} */ label, /** @type {() => any} */ run, kind = "") => h("button", { type: "button", class: `small ${kind}`, onclick: run }, label);
