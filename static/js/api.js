@@ -87,6 +87,7 @@ export async function reach(request) {
   try {
     const response = await send(request);
     hooks.line(true);
+    if (request.method !== "GET") outdate();
     return response;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
@@ -144,6 +145,9 @@ const missing = new Set();
 /** Answers on their way: whoever asks the same meanwhile gets the same. @type {Map<string, Promise<Answer>>} */
 const onTheWay = new Map();
 
+/** Something has changed: who asks from now on is not given what was on its way before. */
+export const outdate = () => onTheWay.clear();
+
 /**
  * GET what this controller may not have: null when it has not, and then it is not asked for again.
  * @param {string} path @param {Record<string, any>} [query] @param {Partial<Call>} [more] @returns {Promise<Answer | null>}
@@ -154,7 +158,7 @@ export async function maybe(path, query, more) {
   try {
     const answer = onTheWay.get(key) || get(path, query, more);
     onTheWay.set(key, answer);
-    return await answer.finally(() => onTheWay.delete(key));
+    return await answer.finally(() => onTheWay.get(key) === answer && onTheWay.delete(key));
   } catch (error) {
     if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 405)) throw error;
     missing.add(path);

@@ -5,7 +5,7 @@
  * @typedef {"live" | "polling" | "paused" | "off"} LineState
  * @typedef {{topic: "attempts" | "changes" | "poll", data: any}} News `poll`: look yourself, something may have changed
  */
-import { OWN, reach } from "./api.js";
+import { OWN, outdate, reach } from "./api.js";
 import { session } from "./session.js";
 
 const POLL_MS = 15_000;
@@ -44,6 +44,7 @@ function become(now) {
 
 /** @param {News} news */
 function tell(news) {
+  outdate();
   for (const listener of listeners) listener(news);
 }
 

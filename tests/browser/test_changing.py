@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.browser.demo import HOSTILE
 from tests.browser.pages import go, held_back, hold_back, settled, title
 from tests.controllers import Api, Controller
 from tests.flows import unique, wait_until
+from wire.resource import OWN
 
 
 @pytest.fixture
@@ -178,6 +180,32 @@ def test_a_device_is_disabled_and_enabled(visit, controller: Controller, api: Ap
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
     expect(page.locator(".page-title .state")).to_have_text("disabled")
     assert api.detail("/identities", key)["disabled"] is True
+
+
+def test_an_answer_from_before_a_change_is_not_shown_after_it(visit, controller: Controller, api: Api):
+    """While the page reads because of somebody else's change, the person makes one: who asks the same gets the same
+    answer otherwise."""
+    name = unique("device")
+    key = api.create("/identities", {"name": name, "type": "Device", "isAdmin": False})
+    page = visit(controller, f"/identities/{key}")
+    settled(page)
+    old: list[tuple[Route, APIResponse]] = []
+
+    def keep(route: Route) -> None:
+        old.append((route, route.fetch()))
+
+    page.route(re.compile(f"{OWN}/identities/{key}$"), keep, times=1)
+    api.patch(f"/identities/{key}", {"roleAttributes": ["first"]}).ok()
+    wait_until(lambda: page.title() and old)
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Disable").click()
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(page.locator(".page-title .state")).to_have_text("disabled")
+    [(route, answer)] = old
+    with page.expect_response(re.compile(f"{OWN}/identities/{key}$")):
+        route.fulfill(response=answer)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    expect(page.locator(".page-title .state")).to_have_text("disabled")
 
 
 def test_news_take_no_open_menu_and_no_focus_away(visit, controller: Controller, api: Api):

@@ -33,35 +33,39 @@ export function itemView(page) {
   const place = h("div", { "aria-busy": "true" }, bones(8));
 
   let shown = "";
+  let isStale = true;
   let turn = 0;
 
   async function load() {
+    isStale = true;
     try {
-      await look({});
+      await look();
     } catch (error) {
       if (page.isOpen) show(place, /** @type {any} */ (error).status === 404 ? gone(of) : failed(error, load, `This ${of.one} could not be loaded`));
     }
     place.setAttribute("aria-busy", "false");
   }
-  /** @param {{quiet?: boolean, isNews?: boolean}} how `isNews`: it has certainly changed; `quiet`: nobody asked, so nobody is disturbed */
-  async function look({ quiet = false, isNews = true }) {
+  async function look(quiet = false) {
     turn += 1;
     const mine = turn;
     const { row, etag } = await getRow(of, id, { quiet });
-    if (!page.isOpen || mine !== turn || (!isNews && etag === shown)) return;
-    if (quiet ? inUse(place) : hasOpenMenu(place)) return later(isNews);
+    if (!page.isOpen || mine !== turn || (!isStale && etag === shown)) return;
+    if (quiet ? inUse(place) : hasOpenMenu(place)) return later();
     shown = etag;
+    isStale = false;
     redraw(place, draw(page, of, row, etag, tab, load));
   }
-  /** Look without being asked; an open menu or a field is not taken away from under somebody's hand. @param {boolean} isNews */
-  function later(isNews) {
+  /** Look without being asked; an open menu or a field is not taken away from under somebody's hand. */
+  function later() {
     if (!page.isOpen) return;
-    if (inUse(place) || place.getAttribute("aria-busy") === "true") setTimeout(later, 500, isNews);
-    else look({ quiet: true, isNews }).catch((error) => error.status === 404 && page.isOpen && show(place, gone(of)));
+    if (inUse(place) || place.getAttribute("aria-busy") === "true") setTimeout(later, 500);
+    else look(true).catch((error) => error.status === 404 && page.isOpen && show(place, gone(of)));
   }
   page.onLeave(listen((news) => {
-    if (news.topic === "poll") later(false);
-    else if (news.topic === "changes" && news.data?.id === id) news.data.verb === "delete" ? show(place, gone(of)) : later(true);
+    const isIt = news.topic === "changes" && news.data?.id === id;
+    if (isIt && news.data.verb === "delete") return show(place, gone(of));
+    isStale ||= isIt;
+    if (isIt || news.topic === "poll") later();
   }));
   page.onLeave(watchRemovals(() => page.isOpen && load()));
   load();
