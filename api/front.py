@@ -20,10 +20,11 @@ from werkzeug.wrappers import Request
 import store
 from api import compression
 from api.engine import Operation, error_response, new_request_id
+from api.origins import allow_other_origins
 from api.routing import Found, Tree
 from domain.context import Controller
 from wire.errors import ApiError
-from wire.resource import CLIENT, MANAGEMENT, OWN, Action
+from wire.resource import CLIENT, Action
 
 log = logging.getLogger("zitilite.api")
 access = logging.getLogger("zitilite.access")
@@ -107,7 +108,7 @@ class Front(Flask):
     def _finish(self, req: Request, response: Response) -> Response:
         """What every answer gets, and what is kept of it."""
         response.headers["ziti-instance-id"] = self.ctrl.instance_id
-        _allow_other_origins(req, response)
+        allow_other_origins(req, response)
         compression.compress(req, response)
         seconds = time.perf_counter() - req.environ.get(_BEGAN, time.perf_counter())
         if self._is_measured:
@@ -166,14 +167,3 @@ def _unexpected(req: Request, e: Exception) -> Response:
     log.error("request %s %s %s failed", request_id, req.method, req.path, exc_info=e)
     error = ApiError("UNHANDLED", f"an internal error; the log has the details under request id {request_id}")
     return error_response(request_id, error, wanted)
-
-
-def _allow_other_origins(req: Request, response: Response) -> None:
-    origin = req.headers.get("Origin")
-    if not origin or not req.path.startswith((MANAGEMENT, CLIENT, "/fabric", OWN)):
-        return
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Access-Control-Allow-Credentials"] = "true"
-    asked = req.headers.get("Access-Control-Request-Headers")
-    if req.method == "OPTIONS" and asked:
-        response.headers["Access-Control-Allow-Headers"] = ",".join(h.strip().title() for h in asked.split(","))

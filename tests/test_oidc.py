@@ -159,6 +159,51 @@ def test_version_and_enrollment_announce_what_is_served(controller: Controller):
             assert Rp(controller).http("GET", url).status_code != 404, name
 
 
+ELSEWHERE = "https://app.example"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/oidc/.well-known/openid-configuration"), ("GET", "/oidc/keys"), ("POST", "/oidc/oauth/token")],
+)
+def test_pages_of_other_origins_may_read_its_answers(controller: Controller, method, path):
+    rp = Rp(controller)
+    assert rp.http(method, path).headers["Vary"] == "Origin"
+    found = rp.http(method, path, headers={"Origin": ELSEWHERE}).headers
+    assert found["Vary"] == "Origin"
+    assert found["Access-Control-Allow-Origin"] == ELSEWHERE
+    assert found["Access-Control-Allow-Credentials"] == "true"
+    assert found["Access-Control-Expose-Headers"] == "Location, Content-Length"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "allowed"),
+    [
+        ("GET", "authorization", True),
+        ("POST", "Content-Type, Authorization", True),
+        ("POST", "", True),
+        ("DELETE", "authorization", False),
+        ("POST", "x-other", False),
+    ],
+)
+def test_browsers_ask_before_they_send(controller: Controller, method, headers, allowed):
+    asked = {"Origin": ELSEWHERE, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+    answer = Rp(controller).http("OPTIONS", "/oidc/oauth/token", headers=asked)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "Access-Control-Request-Headers" in answer.headers["Vary"]
+    assert answer.headers.get("Access-Control-Allow-Origin") == (ELSEWHERE if allowed else None)
+    assert answer.headers.get("Access-Control-Allow-Methods") == (method if allowed else None)
+    wanted = ",".join(h.strip().lower() for h in headers.split(",")) if allowed and headers else None
+    assert answer.headers.get("Access-Control-Allow-Headers") == wanted
+
+
+@pytest.mark.parametrize("path", ["/oidc/login/username", "/oidc/logged-out"])
+def test_its_login_pages_are_for_no_other_origin(controller: Controller, path):
+    found = Rp(controller).http("GET", path, headers={"Origin": ELSEWHERE}).headers
+    assert not [name for name in found if name.lower().startswith("access-control-")]
+    assert "Vary" not in found
+
+
 def test_switched_off_nothing_of_it_is_there(make_controller):
     server = make_controller("--oidc", "off")
     data = server.api().get("/version").ok()
