@@ -70,6 +70,17 @@ def test_a_bucket_empties_and_fills_again():
     assert taken(buckets, "a", 6, 10) == 6
 
 
+def test_turns_are_apart_whoever_gets_them():
+    clock = Clock()
+    buckets = Buckets(clock=clock)
+    assert [buckets.turn("a", 1.0) for _ in range(3)] == pytest.approx([0, 1, 2])
+    assert buckets.turn("b", 1.0) == 0
+    clock.now += 2.5
+    assert [buckets.turn("a", 1.0) for _ in range(2)] == pytest.approx([0.5, 1.5])
+    clock.now += 60
+    assert buckets.turn("a", 1.0) == 0
+
+
 def test_a_rate_of_one_a_minute():
     clock = Clock()
     buckets = Buckets(clock=clock)

@@ -11,6 +11,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import jwt
@@ -329,17 +331,27 @@ def test_a_new_key_is_fetched_when_it_is_first_seen(admin: Api, provider: Provid
     wait_until(lambda: log_in(admin, token).status == 200)
 
 
-def test_unknown_keys_are_asked_for_at_most_once_a_second(admin: Api, provider: Provider):
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_unknown_keys_are_asked_for_at_most_once_a_second(make_controller, provider: Provider, workers):
+    """By all processes together, whichever of them gets a token."""
+    controller = make_controller("--jwks-private-addresses", "on", "--limit-address", "0", "--workers", workers)
+    admin = controller.admin()
     signer = by_jwks(admin, provider, useExternalId=True)
     provider.new_key()
     stranger = new_key()
-    provider.requests.clear()
-    began = time.monotonic()
-    while time.monotonic() < began + 2.2:
-        assert log_in(admin, sign(stranger, unique("kid"), **claims_of(signer, "x"))).status == 401
-    assert 1 <= len(provider.requests) <= 4
-    gaps = [b - a for a, b in zip(provider.requests, provider.requests[1:], strict=False)]
-    assert all(gap > 0.9 for gap in gaps)
+
+    def refused(_: int) -> None:
+        # On a connection of its own, which any process may get.
+        assert log_in(controller.api(), sign(stranger, unique("kid"), **claims_of(signer, "x"))).status == 401
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(refused, range(20)))  # each process has keys by now
+        provider.requests.clear()
+        while len(provider.requests) < 5:
+            list(pool.map(refused, range(20)))
+    gaps = [b - a for a, b in pairwise(provider.requests)]
+    # What is an answer's way may differ between two of them; the pause is between their beginnings.
+    assert sum(gaps) > 0.9 * len(gaps), gaps
 
 
 @pytest.mark.parametrize("path", ["/elsewhere", "/huge", "/garbage", "/missing"])

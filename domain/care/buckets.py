@@ -61,6 +61,16 @@ class Buckets:
                 _SLOT.pack_into(self._memory, offset, key, max(full_at, now) + PERIOD / rate, told_at)
             return lacking
 
+    def turn(self, name: str, seconds: float) -> float:
+        """Stand in line. Gives how long to wait for a turn; turns are so far apart, whichever process they fall to."""
+        with self._held():
+            key, now = self._key(name), self._clock()
+            offset = self._find(key)
+            found, full_at, _ = self._read(offset)
+            mine = max(full_at, now) if found == key else now
+            _SLOT.pack_into(self._memory, offset, key, mine + seconds, 0.0)
+            return mine - now
+
     def fill(self, name: str) -> None:
         """Make the bucket full."""
         with self._held():

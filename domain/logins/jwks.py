@@ -3,7 +3,8 @@
 Whoever configures a signer, or answers for its host name, decides what this controller connects to.
 Hence: one deadline for all, a cap on the answer, no redirects, https only, and no address inside
 this network unless the setting `jwks_private_addresses` allows it; the address that was checked is
-the one that is connected to. What was fetched is kept in memory: it is a copy, not state.
+the one that is connected to. What was fetched is kept in memory, by each process for itself: it is a copy, not state.
+How often an endpoint is asked again counts for all of them together.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 import tokens
+from domain.care.buckets import Buckets
 
 log = logging.getLogger("zitilite.jwks")
 
@@ -29,6 +31,8 @@ MAX_BYTES = 512 * 1024
 PAUSE_SECONDS = 1.0
 # Keys that a provider withdrew are accepted for no longer than this.
 MAX_AGE_SECONDS = 300.0
+_ENDPOINTS = 1024
+_NEVER = float("-inf")
 
 
 class FetchError(Exception):
@@ -41,22 +45,24 @@ class _Entry:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     keys: list[tokens.PublicKey] = field(default_factory=list)
-    tried_at: float = float("-inf")
-    fetched_at: float = float("-inf")
+    tried_at: float = _NEVER
+    fetched_at: float = _NEVER
 
 
 class KeyStore:
-    """The keys of all endpoints, fetched when they are needed."""
+    """The keys of all endpoints, fetched when they are needed. Made before the processes are forked."""
 
     def __init__(self, *, private_addresses: bool) -> None:
         self._private_addresses = private_addresses
         self._entries: dict[str, _Entry] = {}
         self._lock = threading.Lock()
+        self._turns = Buckets(_ENDPOINTS)
 
     def find(self, url: str, kid: str | None) -> list[tokens.PublicKey]:
         """The keys that may have signed a token with this key identifier; none when it is unknown.
 
-        An unknown identifier makes the keys be fetched again, at most once a second.
+        An unknown identifier makes the keys be fetched again, at most once a second. Where another process did so just
+        now, that is waited for: the key that it found may be the one that is missing here.
         """
         with self._lock:
             entry = self._entries.setdefault(url, _Entry())
@@ -73,6 +79,10 @@ class KeyStore:
         try:
             if time.monotonic() - entry.tried_at < PAUSE_SECONDS:
                 return
+            wait = self._turns.turn(url, PAUSE_SECONDS)
+            # A process that knows nothing yet asks at once.
+            if entry.tried_at != _NEVER and wait:
+                time.sleep(wait)
             entry.tried_at = time.monotonic()
             entry.keys = tokens.jwks_keys(fetch(url, private_addresses=self._private_addresses))
             entry.fetched_at = entry.tried_at
