@@ -5,16 +5,45 @@ from __future__ import annotations
 import contextlib
 import logging
 import mmap
+import multiprocessing
 import os
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 log = logging.getLogger("zitilite.company")
 
 AGREE_SECONDS, LOOK_SECONDS = 2.0, 0.001
+# Longer than anybody holds a lock on shared memory: whoever has it then was killed with it.
+_LOCK_SECONDS = 0.25
+
+
+class SharedLock:
+    """Orders those who write to memory that processes share. Made before the fork; held for moments only."""
+
+    def __init__(self) -> None:
+        self._lock = _lock()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it. Of one that was killed while it held it, it is taken over."""
+        self._lock.acquire(timeout=_LOCK_SECONDS)
+        try:
+            yield
+        finally:
+            # After a timeout, too: it is released in place of the one that cannot do so any more.
+            with contextlib.suppress(ValueError, RuntimeError):
+                self._lock.release()
+
+
+def _lock() -> Any:
+    try:
+        return multiprocessing.get_context("fork").Lock()
+    except (OSError, ImportError, ValueError):
+        return threading.Lock()  # a machine without shared semaphores: each process then orders its own threads
 
 
 class Company:

@@ -16,6 +16,7 @@ from company import Company
 from config import Address, Settings
 from domain.care.attempts import Attempt, AttemptLog
 from domain.care.doors import Doors
+from domain.care.sightings import Sightings
 from domain.logins import scopes
 from domain.logins.hashing import Hashing
 from domain.logins.jwks import KeyStore
@@ -36,11 +37,9 @@ class Controller:
 
     `addresses` are those that clients are told, the issuer of tokens first; `port` is the one listened on.
     `news` is the thread that serves listeners (domain/care/events.py), `webhook` the one that sends the audit log.
-    `key_problem` says that the first advertised address serves another key than ours; "" while it
-    serves ours, cannot be reached from here, or was not tried yet. `seen` is what connecting to each address
-    showed (domain/care/addresses.Seen). `swap_certificate` makes the TLS server use other material from the next
-    handshake on; `wake` makes the watcher look at once. `doors` counts refused attempts, in memory that processes
-    forked later share; `company` are those processes.
+    `swap_certificate` makes the TLS server use other material from the next handshake on; `wake` makes the watcher
+    look at once. `seen` is what connecting to each address showed, and `doors` counts refused attempts, both in memory
+    that processes forked later share; `company` are those processes.
     """
 
     settings: Settings
@@ -53,9 +52,8 @@ class Controller:
     hashing: Hashing = field(default_factory=Hashing)
     controller_id: str = "controller"
     network_id: str = ""
-    key_problem: str = ""
     port: int = 0
-    seen: dict[str, Any] = field(default_factory=dict)
+    seen: Sightings = field(default_factory=Sightings)
     swap_certificate: Callable[[pki.TlsMaterial], None] = lambda material: None
     wake: threading.Event = field(default_factory=threading.Event)
     company: Company = field(default_factory=Company)
@@ -79,6 +77,15 @@ class Controller:
         for gauge in self.gauges:
             made.gauge(*gauge)
         return made
+
+    @property
+    def key_problem(self) -> str:
+        """What is wrong when the first advertised address serves another key than ours: no client could check a token.
+
+        "" while it serves ours, cannot be reached from here, or was not tried yet.
+        """
+        seen = self.seen.get(str(self.addresses[0])) if self.addresses else None
+        return seen.problem if seen is not None and seen.serves_our_key is False else ""
 
     @property
     def url(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 import requests
 from cryptography import x509
 
+from domain.care.sightings import Seen, Sightings
 from tests.controllers import Controller
 from tests.flows import (
     certified,
@@ -176,6 +177,31 @@ def test_a_name_that_does_not_resolve_is_said_to(own):
     seen = api.post(f"/addresses/{key}/check").ok()
     assert (seen["resolves"], seen["answers"], seen["servesOurKey"]) == (False, False, None)
     assert "nowhere.invalid" in seen["problem"]
+
+
+def test_what_was_seen_first_makes_room():
+    seen = Sightings(size=400)
+    for number in range(5):
+        seen.put(f"host-{number}:1280", Seen(at=number, resolves=("192.0.2.1",), problem="nobody answers"))
+    found = seen.all()
+    assert 1 < len(found) < 5
+    assert list(found) == [f"host-{number}:1280" for number in range(5)][-len(found) :]
+    assert found["host-4:1280"] == Seen(at=4, resolves=("192.0.2.1",), problem="nobody answers")
+    seen.put("long:1280", Seen(at=5, problem="x" * 500))
+    assert seen.all() == {}
+
+
+def test_what_a_killed_process_left_half_written_is_forgotten():
+    seen = Sightings()
+    seen.put("a:1280", Seen(at=1))
+    assert seen.get("a:1280") == Seen(at=1)
+    seen._memory[20:24] = b"\0\xff{["
+    assert seen.get("a:1280") == Seen(at=1), "who knows already knows on"
+    seen.put("b:1280", Seen(at=2, answers=True, serves_our_key=True))
+    assert seen.all() == {"b:1280": Seen(at=2, answers=True, serves_our_key=True)}
+    seen.forget("b:1280")
+    seen.forget("nobody:1280")
+    assert seen.all() == {}
 
 
 def test_clients_verify_every_address(own, tmp_path):

@@ -131,9 +131,9 @@ def test_a_process_killed_with_the_lock_stops_nobody():
     holds = FORK.Event()
 
     def worker() -> None:
-        buckets._lock.acquire()
-        holds.set()
-        signal.pause()
+        with buckets._lock.held():
+            holds.set()
+            signal.pause()
 
     child = FORK.Process(target=worker)
     child.start()

@@ -139,6 +139,24 @@ def test_one_that_dies_is_started_again(server):
         api.create("/identities", {"name": flows.unique(f"after-{number}"), "type": "Device", "isAdmin": False})
 
 
+def test_what_one_saw_of_an_address_all_know(make_controller):
+    """Asked of one process, while the others still wait for an address that never answers."""
+    server = make_controller("--workers", str(COUNT))
+    admin = server.admin()
+    own = admin.on(OWN)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        own.create("/addresses", {"address": f"127.0.0.1:{silent.getsockname()[1]}"})
+        key = own.create("/addresses", {"address": "nowhere.invalid:1280"})
+        assert own.post(f"/addresses/{key}/check").ok()["resolves"] is False
+        for _ in range(4 * COUNT):
+            # On a connection of its own, which any process may get.
+            other = server.api().on(OWN)
+            other.http.headers["zt-session"] = admin.http.headers["zt-session"]
+            (row,) = other.get("/addresses", filter=f'id = "{key}"').ok()
+            assert row["checkedAt"] is not None
+            assert "does not resolve" in row["problem"]
+
+
 def test_without_the_one_that_looks_after_them_they_end(make_controller):
     """As after a power cut: nobody is left who holds the port or the folder."""
     server = make_controller("--workers", "2")

@@ -13,7 +13,6 @@ import json
 import logging
 import socket
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from config import Address as HostPort
 from config import Settings
 from domain import ids
 from domain.care import certificates
+from domain.care.sightings import Seen
 from domain.context import Context, Controller
 from models import Address, Identity, Meta, Router
 from prepared import Prepared
@@ -180,7 +180,7 @@ def before_delete(ctx: Context, row: Address) -> None:
     Address.delete().where(Address.id == row.id).execute()
     use(ctx.ctrl)
     ctx.concerns_all = True
-    ctx.ctrl.seen.pop(row.address, None)
+    ctx.ctrl.seen.forget(row.address)
 
 
 def extend(ctx: Context, rows: list[Address], docs: list[dict[str, Any]]) -> None:
@@ -211,17 +211,6 @@ def covers(cert: pki.Cert, host: str) -> bool:
 
 
 # --- what is seen from here
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What connecting to an address showed. `serves_our_key` is None when nothing answered."""
-
-    at: int
-    resolves: tuple[str, ...] = ()
-    answers: bool = False
-    serves_our_key: bool | None = None
-    problem: str = ""
 
 
 def _shown(seen: Seen | None) -> dict[str, Any]:
@@ -258,19 +247,13 @@ def look(one: HostPort, cert: pki.Cert) -> Seen:
 
 
 def look_at_all(ctrl: Controller) -> None:
-    """Look at every address. A wrong key at the issuer withholds tokens, which clients could not check.
-
-    An address that cannot be reached from here (behind NAT) says nothing and is only logged.
-    """
-    rows = _ordered()
-    for row in rows:
+    """Look at every address. One that cannot be reached from here (behind NAT) says nothing and is only logged."""
+    for row in _ordered():
         before = ctrl.seen.get(row.address)
         seen = look(config.address(row.address), ctrl.authority.server_cert)
-        ctrl.seen[row.address] = seen
+        ctrl.seen.put(row.address, seen)
         if seen.problem and (before is None or before.problem != seen.problem):
             log.log(logging.WARNING if seen.serves_our_key is None else logging.ERROR, seen.problem)
-    first = ctrl.seen.get(rows[0].address) if rows else None
-    ctrl.key_problem = first.problem if first is not None and first.serves_our_key is False else ""
 
 
 def check(ctx: Context, id: str) -> Any:
@@ -279,10 +262,7 @@ def check(ctx: Context, id: str) -> Any:
     if row is None:
         raise not_found("address", id)
     seen = look(config.address(row.address), ctx.ctrl.authority.server_cert)
-    ctx.ctrl.seen[row.address] = seen
-    ctx.concerns_all = True
-    if row.is_issuer:
-        ctx.ctrl.key_problem = seen.problem if seen.serves_our_key is False else ""
+    ctx.ctrl.seen.put(row.address, seen)
     return {**_shown(seen), "certificateCoversIt": covers(ctx.ctrl.authority.server_cert, row.host)}
 
 

@@ -2,22 +2,20 @@
 
 A bucket is one number, the moment at which it will be full again (the generic cell rate algorithm, ITU-T I.371), so
 that memory full of zeros is a table of full buckets and nothing has to be cleaned up. Where the table is crowded, the
-bucket that is nearest to full makes room: who is held back stays held back. Imports nothing of ours.
+bucket that is nearest to full makes room: who is held back stays held back.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import mmap
-import multiprocessing
 import secrets
 import struct
 import time
-from collections.abc import Callable, Iterator
-from threading import Lock
-from typing import Any
+from collections.abc import Callable
+
+from company import SharedLock
 
 PERIOD = 60.0
 SLOTS = 1 << 16
@@ -25,8 +23,6 @@ _PROBES = 8
 _NO_KEY = bytes(8)
 # key, when it is full again, when its emptiness was last spoken of; seconds of the clock that all processes share
 _SLOT = struct.Struct("=8sdd")
-# Longer than anybody holds it: whoever has it then was killed with it.
-_LOCK_SECONDS = 0.25
 
 
 class Buckets:
@@ -39,18 +35,18 @@ class Buckets:
         self._slots, self._clock = slots, clock
         self._memory = mmap.mmap(-1, slots * _SLOT.size)
         self._secret = secrets.token_bytes(32)
-        self._lock = _lock()
+        self._lock = SharedLock()
 
     def wait(self, name: str, rate: int) -> float:
         """How long until the bucket has a drop again; 0 when it has one now."""
-        with self._held():
+        with self._lock.held():
             key = self._key(name)
             found, full_at, _ = self._read(self._find(key))
             return _lacking(full_at, self._clock(), rate) if found == key else 0.0
 
     def take(self, name: str, rate: int) -> float:
         """Take a drop. Gives 0, or how long to wait when there was none; then nothing is taken."""
-        with self._held():
+        with self._lock.held():
             key, now = self._key(name), self._clock()
             offset = self._find(key)
             found, full_at, told_at = self._read(offset)
@@ -63,7 +59,7 @@ class Buckets:
 
     def turn(self, name: str, seconds: float) -> float:
         """Stand in line. Gives how long to wait for a turn; turns are so far apart, whichever process they fall to."""
-        with self._held():
+        with self._lock.held():
             key, now = self._key(name), self._clock()
             offset = self._find(key)
             found, full_at, _ = self._read(offset)
@@ -73,14 +69,14 @@ class Buckets:
 
     def fill(self, name: str) -> None:
         """Make the bucket full."""
-        with self._held():
+        with self._lock.held():
             offset = self._find(key := self._key(name))
             if self._read(offset)[0] == key:
                 _SLOT.pack_into(self._memory, offset, _NO_KEY, 0.0, 0.0)
 
     def is_news(self, name: str, seconds: float) -> bool:
         """Whether nobody spoke of this bucket for so long; if so, somebody has now."""
-        with self._held():
+        with self._lock.held():
             key, now = self._key(name), self._clock()
             offset = self._find(key)
             found, full_at, told_at = self._read(offset)
@@ -109,25 +105,8 @@ class Buckets:
         is_sound = math.isfinite(full_at) and full_at <= self._clock() + 2 * PERIOD
         return key, full_at if is_sound else 0.0, told_at if math.isfinite(told_at) else 0.0
 
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        self._lock.acquire(timeout=_LOCK_SECONDS)
-        try:
-            yield
-        finally:
-            # After a timeout, too: it is released in place of the one that cannot do so any more.
-            with contextlib.suppress(ValueError, RuntimeError):
-                self._lock.release()
-
 
 def _lacking(full_at: float, now: float, rate: int) -> float:
     missing = full_at - now - (PERIOD - PERIOD / rate)
     # Not quite zero, because of rounding.
     return missing if missing > 1e-6 else 0.0
-
-
-def _lock() -> Any:
-    try:
-        return multiprocessing.get_context("fork").Lock()
-    except (OSError, ImportError, ValueError):
-        return Lock()  # a machine without shared semaphores: each process then counts as it can

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import config
 import pki
@@ -20,6 +20,7 @@ import store
 from config import Settings
 from domain import chosen
 from domain.care import addresses, backups, certificates, crls, overview
+from domain.care.sightings import Seen
 from domain.context import Context, Controller
 from models import Address, Ca, Certificate, Crl, Enrollment, OwnCertificate
 from wire.resource import OWN, Action, Result, now_ms, time_text
@@ -54,7 +55,7 @@ class _Look:
     known_schema: int
     integrity: Callable[[], str]
     server_cert: pki.Cert | None
-    seen: dict[str, Any] | None = None
+    seen: dict[str, Seen] | None = None
     now: int = field(default_factory=now_ms)
 
 
@@ -252,7 +253,7 @@ def run(ctrl: Controller) -> list[Check]:
     file = ctrl.settings.data / "zitilite.db"
     schema = store.version()
     look = _Look(
-        ctrl.settings, schema, schema, lambda: _kept_integrity(file), ctrl.authority.server_cert, dict(ctrl.seen)
+        ctrl.settings, schema, schema, lambda: _kept_integrity(file), ctrl.authority.server_cert, ctrl.seen.all()
     )
     return _examine(look)
 
