@@ -6,6 +6,7 @@ import hashlib
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.certificates import CA, csr, key_pem
 from tests.controllers import CLIENT, Api, Controller
-from tests.events import OWN, listening
+from tests.events import OWN, Listener, listening
 from tests.flows import (
     PEM,
     certified,
@@ -348,16 +349,40 @@ def test_stream_ends_when_the_server_stops(make_controller):
         assert listener.ended.wait(5)
 
 
+def opened(server: Controller, api: Api) -> Listener | None:
+    """Open a stream on a connection of its own, which any process may get; None where there is no place."""
+    client = server.api()
+    client.http.headers["zt-session"] = api.http.headers["zt-session"]
+    answer = client.http.get(f"{server.url}{OWN}/events", stream=True, timeout=20)
+    if answer.status_code == 200:
+        return Listener(answer)
+    assert answer.json()["error"]["code"] == "RATE_LIMITED"
+    return None
+
+
 def test_streams_take_no_workers_and_are_bounded(make_controller):
     """More streams than worker threads leave the server as it was; beyond the bound they are refused."""
     server = make_controller("--threads", "2")
     api = server.admin()
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(listening(api)) for _ in range(32)]
-        assert api.on(OWN).get("/events").code == "RATE_LIMITED"
+    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
+        listeners = [one for one in pool.map(lambda _: opened(server, api), range(40)) if one]
+        for listener in listeners:
+            stack.callback(listener.close)
+        assert len(listeners) == 32
         key = api.create("/identities", identity_body())
         for listener in listeners:
             assert listener.next(lambda event: event.topic == "changes").data["id"] == key
+
+
+def test_who_goes_away_leaves_a_place(make_controller):
+    server = make_controller("--workers", "1")
+    api = server.admin()
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(listening(api)) for _ in range(32)]
+        assert opened(server, api) is None
+        listeners[0].close()
+        stack.callback(wait_until(lambda: opened(server, api)).close)
+        assert opened(server, api) is None
 
 
 def flood(server: Controller, rows: int, size: int) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import store
-from company import Company
+from company import Company, SharedLock
 from domain.care import attempts, audit, idempotency
 from domain.context import Context, Controller
 from domain.enrolling import replay
@@ -30,6 +30,8 @@ log = logging.getLogger("zitilite.events")
 TOPICS = ("attempts", "changes")
 PERMISSION = "ops.read"
 MAX_LISTENERS = 32
+# A place that was given is kept so long for who may have gone before the answer began.
+JOIN_SECONDS = 10.0
 BATCH_ROWS = 100
 # A listener that was away gets at most so many old events, and is told that there were more.
 MAX_BACKLOG = 1000
@@ -102,6 +104,10 @@ class Newsroom:
         self.ctrl = ctrl
         self.show: Callable[[Any], dict[str, Any]] = lambda row: {}
         self._listeners: list[Listener] = []
+        # Until when places are kept for listeners who are about to join.
+        self._coming: list[float] = []
+        # One process after the other counts, and gives a place.
+        self._counting = SharedLock()
         self._lock = threading.Lock()
         self._bell = threading.Event()
         self._stopping = False
@@ -135,18 +141,29 @@ class Newsroom:
         """Something happened in another process."""
         self._bell.set()
 
+    def take_place(self) -> bool:
+        """Keep a place for a listener who is about to join; False when all are taken."""
+        with self._counting.held(), self._lock:
+            if self._count() + sum(self.ctrl.company.others(Company.LISTENERS)) >= MAX_LISTENERS:
+                return False
+            self._coming.append(time.monotonic() + JOIN_SECONDS)
+            self._tell_count()
+            return True
+
     def join(self, listener: Listener) -> None:
-        """Serve one more listener."""
+        """Serve one more listener, who has a place."""
         with self._lock:
+            del self._coming[:1]
             self._listeners.append(listener)
-            self.ctrl.company.put(Company.LISTENERS, len(self._listeners))
+            self._tell_count()
         self._bell.set()
 
-    def is_full(self) -> bool:
-        """Whether there are as many listeners as there may be."""
-        with self._lock:
-            here = sum(one.stream.is_open for one in self._listeners)
-        return here + sum(self.ctrl.company.others(Company.LISTENERS)) >= MAX_LISTENERS
+    def _count(self) -> int:
+        self._coming = [until for until in self._coming if until > time.monotonic()]
+        return len(self._coming) + sum(one.stream.is_open for one in self._listeners)
+
+    def _tell_count(self) -> None:
+        self.ctrl.company.put(Company.LISTENERS, self._count())
 
     def _run(self) -> None:
         beat = prune = time.monotonic()
@@ -187,7 +204,8 @@ class Newsroom:
                 listener.stream.close()
                 with self._lock:
                     self._listeners.remove(listener)
-                    self.ctrl.company.put(Company.LISTENERS, len(self._listeners))
+        with self._lock:
+            self._tell_count()
         return time.monotonic() if is_due or not listeners else beat
 
     def _serve_one(self, listener: Listener, *, is_due: bool) -> bool:
@@ -259,7 +277,7 @@ def listen(ctx: Context) -> Result:
     asked = frozenset((ctx.query.get("topics") or ",".join(TOPICS)).split(","))
     if not asked <= set(TOPICS):
         raise field_error("topics", f"topics in query are of [{' '.join(TOPICS)}]", ctx.query.get("topics"))
-    if room.is_full():
+    if not room.take_place():
         raise ApiError("RATE_LIMITED", f"{MAX_LISTENERS} streams are open already; close one and try again")
     ctx.ctrl.attempts.gather()
     newest = max(attempts.newest(), audit.newest())
