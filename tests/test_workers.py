@@ -178,6 +178,13 @@ def test_a_stop_ends_all(make_controller):
         assert probe.connect_ex(("127.0.0.1", int(server.url.rpartition(":")[2]))) != 0
 
 
+def test_who_does_not_stop_is_killed(make_controller):
+    server = make_controller("--workers", "2")
+    os.kill(min(children(server, 2)), signal.SIGSTOP)
+    assert server.stop() == 0
+    assert "they are killed" in server.stderr()
+
+
 def test_one_process_is_enough(make_controller):
     server = make_controller("--workers", "1")
     assert server.admin().get("/identities").ok()
