@@ -146,12 +146,12 @@ def list_by_state(port: int, session: str, item: Any) -> Any:
     return ask(kept(port), "GET", f"{OWN}/identities?filter=enrollmentState%3D%22{item}%22", session=session)
 
 
-_kept: dict[tuple[int, str], http.client.HTTPSConnection] = {}
+_kept: dict[tuple[int, int, str], http.client.HTTPSConnection] = {}
 
 
 def kept(port: int, cert: str = "") -> http.client.HTTPSConnection:
-    """This thread's kept connection, with a client certificate or without."""
-    key = threading.get_ident(), cert
+    """This thread's kept connection to a controller, with a client certificate or without."""
+    key = threading.get_ident(), port, cert
     if key not in _kept:
         _kept[key] = connect(port, context(cert))
     return _kept[key]

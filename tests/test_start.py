@@ -12,7 +12,6 @@ import ssl
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -104,18 +103,6 @@ def test_given_password_is_not_printed(tmp_path):
         server.url = address(lines)
         server.api().login("admin", chosen)
     assert chosen not in "".join(lines)
-
-
-def test_ready_soon_after_the_first_start(make_controller):
-    """A later start is ready soon (the best of three, with room for slow machines)."""
-    server = make_controller()
-    took = []
-    for _ in range(3):
-        server.stop()
-        began = time.monotonic()
-        server.start()
-        took.append(time.monotonic() - began)
-    assert min(took) < 3
 
 
 def test_second_start_on_the_same_folder_is_refused(make_controller):
