@@ -73,14 +73,17 @@ class Pool:
             self._start(number)
         while self._numbers:
             self._wait()
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _start(self, number: int) -> None:
+        """Fork one, unless all are to stop."""
         parent = os.getpid()
         # A signal now would find the child with its parent's handlers, and the parent without the child's number.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
-        child = os.fork()
+        child = -1 if self._stopping else os.fork()
         if child:
-            self._numbers[child] = number
+            if child > 0:
+                self._numbers[child] = number
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
             return
         code = 1
@@ -110,8 +113,7 @@ class Pool:
         log.error("worker %d (process %d) ended with %s: starting it again", number, child, _said(status))
         if time.monotonic() - began < PAUSE_SECONDS:
             time.sleep(PAUSE_SECONDS)
-        if not self._stopping:
-            self._start(number)
+        self._start(number)
 
     def _stop(self) -> None:
         if not self._stopping:

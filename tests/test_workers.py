@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from tests import flows
 from tests.controllers import MANAGEMENT, Controller
 from tests.events import listening
 from tests.test_rollover import bundle
+from workers import Pool
 
 OWN = "/zitilite/v1"
 COUNT = 3
@@ -46,6 +48,11 @@ def cpu(pid: int) -> int:
     """Ticks of CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
+
+
+def state(pid: int) -> str:
+    """What a process does, as the system says it: R, S, D, T (frozen), Z."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
 def names(server: Controller) -> list[str]:
@@ -180,9 +187,27 @@ def test_a_stop_ends_all(make_controller):
 
 def test_who_does_not_stop_is_killed(make_controller):
     server = make_controller("--workers", "2")
-    os.kill(min(children(server, 2)), signal.SIGSTOP)
+    frozen = min(children(server, 2))
+    os.kill(frozen, signal.SIGSTOP)
+    # Until the system has frozen it, the SIGTERM that comes now could still end it.
+    flows.wait_until(lambda: state(frozen) == "T")
     assert server.stop() == 0
     assert "they are killed" in server.stderr()
+
+
+def test_a_stop_before_the_first_was_started_starts_none(tmp_path):
+    """The signal comes after it is heeded and before anybody serves."""
+    served = tmp_path / "served"
+
+    def run() -> None:
+        pool = Pool(2, lambda number: served.write_text(str(number)))
+        pool.run(lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    child = multiprocessing.get_context("fork").Process(target=run)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert not served.exists()
 
 
 def test_one_process_is_enough(make_controller):
