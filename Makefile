@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 # One process more than cores: many tests wait for a clock or a limit. The tests of a file stay together and share its fixtures.
-PYTEST := $(BIN)/python -m pytest -n $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --dist loadfile --no-loadscope-reorder
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+PYTEST := $(BIN)/python -m pytest -n $(shell echo $$(($(CORES) + 1))) --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup test lint format types check postgresql soak real browser axe packages serve docs clean
 
@@ -32,9 +33,10 @@ types: $(INSTALLED)
 
 check: lint types test postgresql
 
-# The files named in that list once more, on PostgreSQL; skipped with a word where it is not installed.
+# The files named in that list once more, on PostgreSQL; skipped with a word where it is not installed. Each waits
+# for the database most of the time, so that there can be more of them.
 postgresql: $(INSTALLED)
-	ZITILITE_TEST_DATABASE=postgresql $(PYTEST) @tests/on_postgresql.txt
+	ZITILITE_TEST_DATABASE=postgresql $(PYTEST) -n $(shell echo $$(($(CORES) * 2))) @tests/on_postgresql.txt
 
 # Ten minutes of every kind of load, while memory, threads and files are watched.
 soak: $(INSTALLED)

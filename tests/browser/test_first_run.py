@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from playwright.sync_api import expect
 
 from tests.browser.pages import DESKTOP, PHONE, Watched
-from tests.browser.test_every_page import serious, too_wide
+from tests.browser.test_every_page import Axe, too_wide
 from tests.controllers import Controller
 from wire.resource import OWN
 
@@ -36,7 +36,7 @@ def test_from_the_printed_link_to_the_overview(
     link = fresh.first_run_link()
     page = visit(fresh, link.removeprefix(f"{fresh.url}/console"), signed_in=False, **options)
     expect(page.get_by_role("heading", level=1)).to_have_text("Choose your name and password")
-    assert not [p for p in (too_wide(page), *serious(page, axe)) if p]
+    assert not [p for p in (too_wide(page), *Axe(page, axe).serious()) if p]
     page.get_by_label("User name").fill("grace")
     page.get_by_label("Password", exact=True).fill("a long pass phrase")
     page.get_by_label("The same again").fill("something else")
@@ -46,11 +46,11 @@ def test_from_the_printed_link_to_the_overview(
     page.get_by_role("button", name="Take over").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Keys and lifetimes")
     assert link.rpartition("#")[2] not in page.url
-    assert not [p for p in (too_wide(page), *serious(page, axe)) if p]
+    assert not [p for p in (too_wide(page), *Axe(page, axe).serious()) if p]
     page.get_by_label("Certificates of devices last").select_option("90 days")
     page.get_by_role("button", name="Use these").click()
     expect(page.locator(".address-list")).to_contain_text("is this controller")
-    assert not [p for p in (too_wide(page), *serious(page, axe)) if p]
+    assert not [p for p in (too_wide(page), *Axe(page, axe).serious()) if p]
     with page.expect_download() as got:
         page.get_by_role("button", name="Download zitilite-root.pem").click()
     got.value.save_as(tmp_path / "root.pem")

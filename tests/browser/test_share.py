@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.demo import HOSTILE
 from tests.browser.pages import DESKTOP, PHONE, Watched
 from tests.browser.test_enroll import decoded
-from tests.browser.test_every_page import serious, too_wide
+from tests.browser.test_every_page import Axe, too_wide
 from tests.controllers import Api, Controller
 from tests.flows import in_the_past, pending, sql
 from tests.real.clients import real_enroll
@@ -35,14 +35,14 @@ def test_a_link_is_used_and_then_dead(
     expect(page.locator(".clock")).to_contain_text("The link works for")
     expect(page.locator(".rail, .top, nav")).to_have_count(0)
     assert decoded(page.locator(".qr-image")) == e["jwt"]
-    assert not [p for p in (too_wide(page), *serious(page, axe)) if p]
+    assert not [p for p in (too_wide(page), *Axe(page, axe).serious()) if p]
     with page.expect_download() as got:
         page.get_by_role("button", name="Download the token").click()
     got.value.save_as(tmp_path / "box.jwt")
     real_enroll(tmp_path / "box.jwt")
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("This link does not work any more")
-    assert not [p for p in (too_wide(page), *serious(page, axe)) if p]
+    assert not [p for p in (too_wide(page), *Axe(page, axe).serious()) if p]
 
 
 def test_the_console_makes_one_and_cuts_it_off(visit, controller: Controller, api: Api, watched: Watched):
