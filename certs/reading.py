@@ -5,7 +5,6 @@ library's objects.
 """
 
 import base64
-import binascii
 import functools
 import hashlib
 from collections.abc import Callable, Iterator
@@ -370,7 +369,7 @@ def _pem_blocks(text: str) -> Iterator[tuple[str, str]]:
 def _block_bytes(body: str) -> bytes | None:
     try:
         return base64.b64decode("".join(body.split()), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
 
 

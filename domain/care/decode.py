@@ -6,7 +6,6 @@ Source: our own, POST /zitilite/v1/certificates/decode.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +32,7 @@ def read(content: str) -> list[pki.Cert]:
     if "-----BEGIN " not in content:
         try:
             data = b64decode("".join(content.split()), validate=True)
-        except (binascii.Error, ValueError):
+        except ValueError:
             raise _unreadable("there is no certificate in it: neither PEM, nor DER or PKCS#7 in base64") from None
     if data[:1] == b"\x30" and b"\x02\x01\x03" in data[:8]:
         raise _unreadable("this is a PKCS#12 file, which holds a private key: export the certificate alone")

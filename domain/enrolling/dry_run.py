@@ -6,7 +6,6 @@ Everything that is decided comes from where the real enrollment has it (`judging
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,7 +62,7 @@ def certificates(text: str) -> tuple[pki.Cert, ...]:
     if "-----BEGIN" not in text:
         try:
             content = b64decode("".join(text.split()), validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; text that is not ASCII raises a plain one
             raise _unreadable("it is neither PEM nor DER in base64") from None
     try:
         certs = pki.load_certs(content)
