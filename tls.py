@@ -15,6 +15,7 @@ import errno
 import ipaddress
 import json
 import logging
+import math
 import resource
 import secrets
 import socket
@@ -298,6 +299,16 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         self.tls: SSL.Connection | None = SSL.Connection(server.context, sock)
         self.tls.set_accept_state()
 
+    @property
+    def last_activity(self) -> float:
+        """When a byte moved last, on the monotonic clock: a wall clock that is set would cut all, or spare all."""
+        return self._moved
+
+    @last_activity.setter
+    def last_activity(self, _: float) -> None:
+        # waitress sets it to what the wall clock says.
+        self._moved = time.monotonic()
+
     # What the I/O loop should wait for.
 
     def readable(self) -> bool:
@@ -342,7 +353,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             data = self.recv(4 * _RECORD)
             if not data:
                 return
-            self.last_activity = time.time()
+            self.last_activity = time.monotonic()
             self.received(data)
             self.server.answer_ready()
             # Bytes that are already decrypted would never wake the loop again.
@@ -402,7 +413,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.handle_close()
             return False
         self.handshaking = self.wants_write = False
-        self.last_activity = time.time()
+        self.last_activity = time.monotonic()
         return True
 
     def recv(self, size: int) -> bytes:
@@ -466,9 +477,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     # Deadlines.
 
     def is_overdue(self, now: float) -> bool:
-        """Whether a deadline has passed; now: wall clock as waitress keeps it."""
+        """Whether a deadline has passed; now: monotonic clock."""
         limits = self.server.limits
-        elapsed = time.monotonic() - self.since
+        elapsed = now - self.since
         if self.handshaking:
             return bool(elapsed > limits.handshake_seconds)
         if self.lingering:
@@ -479,13 +490,13 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         is_waiting = bool(self.total_outbufs_len) or not (self.requests or self.stream)
         return is_waiting and bool(now - self.last_activity > limits.idle_seconds)
 
-    def waits_since(self, now: float) -> float | None:
+    def waits_since(self) -> float | None:
         """Since when, on the monotonic clock, nothing but the client can bring this connection on; None otherwise."""
         if self.requests or self.total_outbufs_len or self.stream is not None:
             return None
         if self.handshaking or self.lingering or self.request is not None:
             return self.since
-        return now - (time.time() - self.last_activity)
+        return self.last_activity
 
     def is_busy(self) -> bool:
         """Whether a request is being received or answered."""
@@ -508,7 +519,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     """A listening HTTPS server; made by `create_server`."""
 
     channel_class = _Channel
-    next_channel_cleanup: float
+    next_channel_cleanup = math.inf  # waitress's own, by the wall clock
 
     def __init__(
         self,
@@ -524,6 +535,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
         self._is_quick = is_quick
         self._ready: list[_Channel] = []
         self._loop: int | None = None
+        self._next_look = 0.0
         self.context, self.limits, self.error_headers = context, limits, tuple(error_headers)
         self._stopping = self._running = self._closed = False
         self._trigger_lock = threading.RLock()
@@ -575,9 +587,9 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     def _turn(self, seconds: float = 1) -> None:
         # Not from `readable`, as waitress does: a descriptor that is closed there is polled all the same, and what is
         # said of it would be taken for the new connection that gets its number.
-        now = time.time()
-        if now >= self.next_channel_cleanup:
-            self.next_channel_cleanup = now + self.adj.cleanup_interval
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + self.adj.cleanup_interval
             self.maintenance(now)
         if len(self.active_channels) >= self.adj.connection_limit - _OWN_FILES:
             self._make_room()
@@ -632,7 +644,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
     def _make_room(self) -> None:
         """Close some of the connections that wait the longest for their client; new ones are worth more."""
         now = time.monotonic()
-        waiting = [(c.waits_since(now), c) for c in self.active_channels.values()]
+        waiting = [(c.waits_since(), c) for c in self.active_channels.values()]
         old = sorted(((since, id(c), c) for since, c in waiting if since is not None and now - since > _GRACE_SECONDS))
         for _, _, channel in old[: max(1, self.adj.connection_limit // 64)]:
             channel.handle_close()
@@ -660,7 +672,7 @@ class TlsServer(TcpWSGIServer):  # type: ignore[misc]
                 log.exception("a request could not be answered")
 
     def maintenance(self, now: float) -> None:
-        """Close connections that have passed a deadline; now: wall clock."""
+        """Close connections that have passed a deadline; now: monotonic clock."""
         for channel in list(self.active_channels.values()):
             if channel.is_overdue(now):
                 channel.handle_close()

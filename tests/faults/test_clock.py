@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,6 +83,8 @@ def test_a_day_back(start, clock, tmp_path):
     with enrolling(clients, lot, enough=8) as told:
         clock.jump(-DAY)
     assert now_of(server) < datetime.now(UTC) - timedelta(hours=23)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as silent:
+        assert silent.recv(1) == b"", "who says nothing is cut off by a clock that was not set"
     assert told.refused == []
     assert len(told.certificates) == 40
     assert check_acknowledged(server, told, lot) == []
@@ -96,6 +99,9 @@ def test_a_year_ahead_and_back(start, clock, tmp_path):
     [(_, token)] = tokens(api, 1)
     before = served_certificate(server.api())
     clock.jump(2 * YEAR)
+    landed = now_of(server)
+    # Long enough that idle connections were looked at: this one was not idle for two years.
+    wait_until(lambda: now_of(server) > landed + timedelta(seconds=3))
     assert api.get("/identities").status == 401
     api = server.admin()
     assert enroll(api, "ott", token, PEM_TEXT, PEM).code == "ENROLLMENT_EXPIRED"
