@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +100,18 @@ def test_a_year_ahead_and_back(start, clock, tmp_path):
     _, _, device = certified(server, api, tmp_path)
     [(_, token)] = tokens(api, 1)
     before = served_certificate(server.api())
+    kept = HTTPSConnection(
+        "127.0.0.1", server.port, timeout=20, context=ssl.create_default_context(cafile=server.ca_file())
+    )
+    kept.request("GET", "/version")
+    assert kept.getresponse().read()
     clock.jump(2 * YEAR)
     landed = now_of(server)
     # Long enough that idle connections were looked at: this one was not idle for two years.
     wait_until(lambda: now_of(server) > landed + timedelta(seconds=3))
+    kept.request("GET", "/version")
+    assert kept.getresponse().status == 200
+    kept.close()
     assert api.get("/identities").status == 401
     api = server.admin()
     assert enroll(api, "ott", token, PEM_TEXT, PEM).code == "ENROLLMENT_EXPIRED"
