@@ -353,7 +353,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             data = self.recv(4 * _RECORD)
             if not data:
                 return
-            self.last_activity = time.monotonic()
+            self._moved = time.monotonic()
             self.received(data)
             self.server.answer_ready()
             # Bytes that are already decrypted would never wake the loop again.
@@ -413,7 +413,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.handle_close()
             return False
         self.handshaking = self.wants_write = False
-        self.last_activity = time.monotonic()
+        self._moved = time.monotonic()
         return True
 
     def recv(self, size: int) -> bytes:

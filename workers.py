@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 log = logging.getLogger("zitilite.workers")
 
@@ -80,12 +81,15 @@ class Pool:
         parent = os.getpid()
         # A signal now would find the child with its parent's handlers, and the parent without the child's number.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
-        child = -1 if self._stopping else os.fork()
-        if child:
-            if child > 0:
-                self._numbers[child] = number
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
-            return
+        if not self._stopping:
+            child = os.fork()
+            if not child:
+                self._work(number, parent)
+            self._numbers[child] = number
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
+
+    def _work(self, number: int, parent: int) -> NoReturn:
+        """What the forked process does, from its beginning to its end."""
         code = 1
         try:
             for ending in _ENDINGS:

@@ -3,8 +3,8 @@
     python -m bench.console [ROUNDS]
 
 In Debian's Chromium, which must be installed. Few and a hundred thousand identities are listed in turns by two
-controllers, so that a busy moment of the machine meets both; a table of as many rows and cells, written as one text,
-shows what the browser itself takes. Exit code 1 when the median for many is above 300 ms.
+controllers, so that a busy moment of the machine meets both; a bare table of as many
+rows and cells shows what the browser itself takes. Exit code 1 when the median for many is above 300 ms.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import shutil
 import statistics
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -44,7 +43,7 @@ _GO = """(path) => {
   history.pushState({}, "", path);
   dispatchEvent(new PopStateEvent("popstate"));
 }"""
-# A node of its own, out of sight: fifty rows with the cells and the text of those that the page shows.
+# Below the page: fifty rows with as many cells as the page's have, and a word in each.
 _BARE = """() => new Promise((done) => {
   const cells = document.querySelectorAll("table.rows thead th").length;
   const began = performance.now();
@@ -95,8 +94,8 @@ def in_turns(few: Server, many: Server, rounds: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"few": [], "many": [], "bare": []}
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        options: dict[str, Any] = {"args": ["--no-sandbox", "--ignore-certificate-errors"]}
-        browser = playwright.chromium.launch(executable_path=chromium, **options)
+        arguments = ["--no-sandbox", "--ignore-certificate-errors"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         pages = [open_console(browser, server) for server in (few, many)]
         for number in range(rounds + 1):
             for name, page in zip(("few", "many"), pages, strict=True):

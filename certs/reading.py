@@ -366,10 +366,11 @@ def _pem_blocks(text: str) -> Iterator[tuple[str, str]]:
             yield label, text[head + 5 : end]
 
 
-def _block_bytes(body: str) -> bytes | None:
+def from_base64(text: str) -> bytes | None:
+    """The bytes of base64 with any white space in it; None where it is none."""
     try:
-        return base64.b64decode("".join(body.split()), validate=True)
-    except ValueError:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:  # binascii.Error is one; text that is not ASCII raises a plain one
         return None
 
 
@@ -392,7 +393,7 @@ def load_certs(data: str | bytes) -> list[Cert]:
     if not bodies:
         kind = printable(blocks[0][0])
         raise BadCertificate("wrong-type", f"encountered PEM block type {kind}")
-    return [_parse_cert(_block_bytes(body) or b"") for body in bodies]
+    return [_parse_cert(from_base64(body) or b"") for body in bodies]
 
 
 def load_cert(data: str | bytes) -> Cert:
@@ -417,10 +418,10 @@ def load_any(data: bytes) -> list[Cert]:
         data = data.decode("utf-16", "replace").encode("utf-8")
     text = data.decode("latin-1")
     if "-----BEGIN " in text:
-        found = [cert for label, body in _pem_blocks(text) for cert in _of_block(label, _block_bytes(body) or b"")]
+        found = [cert for label, body in _pem_blocks(text) for cert in _of_block(label, from_base64(body) or b"")]
         # Without any, the reader of PEM alone knows best what is wrong.
         return found or load_certs(text)
-    der = data if data[:1] == b"\x30" else _block_bytes(text) or b""
+    der = data if data[:1] == b"\x30" else from_base64(text) or b""
     if der[:1] != b"\x30":
         raise BadCertificate("no-pem", "there is no certificate in it: neither PEM, nor DER, nor PKCS#7")
     try:
@@ -546,7 +547,7 @@ def _csr_der(data: str | bytes) -> bytes:
     label, body = blocks[0]
     if label not in ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"):
         raise BadCsr("wrong-type", f"encountered PEM block type {printable(label)}")
-    return _block_bytes(body) or b""
+    return from_base64(body) or b""
 
 
 def _check_key(key: CertificatePublicKeyTypes) -> None:
@@ -633,7 +634,7 @@ def load_crl(data: bytes) -> RevocationList:
         bodies = [body for label, body in _pem_blocks(_as_text(data)) if label == "X509 CRL"]
         if len(bodies) != 1:
             raise BadCrl("one revocation list is expected, as PEM block 'X509 CRL' or as DER")
-        der = _block_bytes(bodies[0]) or b""
+        der = from_base64(bodies[0]) or b""
     try:
         raw = x509.load_der_x509_crl(der)
         list(raw.extensions)

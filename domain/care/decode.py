@@ -6,7 +6,6 @@ Source: our own, POST /zitilite/v1/certificates/decode.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,12 +27,9 @@ _NO_CERTIFICATE_PEM = {
 
 def read(content: str) -> list[pki.Cert]:
     """The certificates of a text, or of a file's bytes in base64, in the order given. Raises COULD_NOT_VALIDATE."""
-    data = content.encode("utf-8", "replace")
-    if "-----BEGIN " not in content:
-        try:
-            data = b64decode("".join(content.split()), validate=True)
-        except ValueError:
-            raise _unreadable("there is no certificate in it: neither PEM, nor DER or PKCS#7 in base64") from None
+    data = content.encode("utf-8", "replace") if "-----BEGIN " in content else pki.from_base64(content)
+    if data is None:
+        raise _unreadable("there is no certificate in it: neither PEM, nor DER or PKCS#7 in base64")
     if data[:1] == b"\x30" and b"\x02\x01\x03" in data[:8]:
         raise _unreadable("this is a PKCS#12 file, which holds a private key: export the certificate alone")
     try:

@@ -6,7 +6,6 @@ Everything that is decided comes from where the real enrollment has it (`judging
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,12 +57,9 @@ def certificates(text: str) -> tuple[pki.Cert, ...]:
     """The certificates of PEM or base64 DER in any order, leaf first."""
     if not text.strip():
         return ()
-    content: str | bytes = text
-    if "-----BEGIN" not in text:
-        try:
-            content = b64decode("".join(text.split()), validate=True)
-        except ValueError:  # binascii.Error is one; text that is not ASCII raises a plain one
-            raise _unreadable("it is neither PEM nor DER in base64") from None
+    content = text if "-----BEGIN" in text else pki.from_base64(text)
+    if content is None:
+        raise _unreadable("it is neither PEM nor DER in base64")
     try:
         certs = pki.load_certs(content)
     except pki.BadCertificate as e:
