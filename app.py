@@ -283,6 +283,7 @@ def local(settings: config.Settings) -> Iterator[front.Front]:
                 raise setup.SetupError("the database holds no controller: start one on it first")
             setup.require_keys(settings)
         ctrl = make_controller(settings, open_authority(settings, folder / "pki", addresses.hosts()))
+        ctrl.port = addresses.listened_on(settings)
         yield create_app(ctrl)
         ctrl.attempts.flush()
     finally:

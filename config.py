@@ -360,7 +360,7 @@ def _is_host(name: str) -> bool:
     return True
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Sequence[str] | None = None, *, shown: bool = True) -> None:
+def add_flags(parser: argparse._ActionsContainer, names: Sequence[str] | None = None, *, shown: bool = True) -> None:
     """Give `parser` a flag for each setting (or only for `names`); `shown` False leaves them out of its help."""
     for s in SETTINGS:
         if names is None or s.name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import config
 import files
 from cli import output
 from cli.transport import OWN, USAGE, CommandError, Transport
+from cli.values import new_file, read_text
 from domain.care import archive
 from migrations import MIGRATIONS
 
 
-def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
+def add_commands(commands: Any, options: Callable[[tuple[str, ...]], argparse.ArgumentParser]) -> None:
     """Give the parser these commands."""
-    backup = commands.add_parser("backup", help="write everything into one encrypted file", parents=[options])
+    common = options(("table", "json"))
+    backup = commands.add_parser("backup", help="write everything into one encrypted file", parents=[common])
     backup.add_argument("file", type=Path, nargs="?", default=None, help="default: a file in the backup folder")
     _add_passphrase(backup)
     backup.set_defaults(act=run_backup)
@@ -40,25 +43,28 @@ def _add_passphrase(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _passphrase(a: argparse.Namespace, settings: config.Settings | None) -> str:
-    """The passphrase from the file, the settings, or the terminal; "" leaves it to the controller's settings."""
-    if a.passphrase_file:
-        try:
-            return str(a.passphrase_file.read_text().strip())
-        except OSError as e:
-            raise CommandError(f"{a.passphrase_file} cannot be read: {e.strerror}", USAGE) from None
-    if settings and settings.backup_passphrase:
-        return str(settings.backup_passphrase)
-    return getpass.getpass("passphrase: ") if sys.stdin.isatty() else ""
+def _new_passphrase() -> str:
+    """One that was typed twice: with a slip in it nobody could ever open the file."""
+    passphrase = getpass.getpass("passphrase for the backup: ")
+    if getpass.getpass("once more: ") != passphrase:
+        raise CommandError("these were not the same", USAGE)
+    return passphrase
+
+
+def _make(api: Transport, a: argparse.Namespace) -> str:
+    """Have a backup made; the passphrase is from the file, the controller's settings, or the terminal."""
+    body = {"passphrase": read_text(a.passphrase_file).strip()} if a.passphrase_file else {}
+    answer = api.call("POST", f"{OWN}/backups", body)
+    if answer.field == "passphrase" and not body and sys.stdin.isatty():
+        answer = api.call("POST", f"{OWN}/backups", {"passphrase": _new_passphrase()})
+    return str(answer.checked().data["id"])
 
 
 def run_backup(api: Transport, a: argparse.Namespace) -> None:
     """Make a backup while everything goes on; with a file named it is fetched there."""
-    if a.file and a.file.exists():
-        raise CommandError(f"{a.file} is there already: name another file", USAGE)
-    passphrase = _passphrase(a, None)
-    made = api.call("POST", f"{OWN}/backups", {"passphrase": passphrase} if passphrase else {}).checked().data
-    key = made["id"]
+    if a.file:
+        new_file(a.file)
+    key = _make(api, a)
     if a.file:
         path = f"{OWN}/backups/{key}"
         content = api.call("GET", f"{path}/content", accept="application/octet-stream").checked().content
@@ -73,7 +79,9 @@ def run_backup(api: Transport, a: argparse.Namespace) -> None:
 
 def run_restore(settings: config.Settings, a: argparse.Namespace) -> int:
     """Put a backup back, or look at it. Exit code 1 when it is not usable."""
-    passphrase = _passphrase(a, settings)
+    passphrase = read_text(a.passphrase_file).strip() if a.passphrase_file else settings.backup_passphrase
+    if not passphrase and sys.stdin.isatty():
+        passphrase = getpass.getpass("passphrase: ")
     if not passphrase:
         raise CommandError("a passphrase is needed: --passphrase-file, or the setting backup_passphrase", USAGE)
     if a.check:

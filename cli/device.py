@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import config
 import files
-from cli import enroller, nouns
+from cli import enroller
 from cli.transport import USAGE, CommandError
-
-_JWT = re.compile(r"ey[\w-]+\.[\w-]+\.[\w-]+")
+from cli.values import token_text
 
 
 def add_commands(commands: Any) -> None:
@@ -34,16 +32,9 @@ def add_commands(commands: Any) -> None:
     trust.set_defaults(offline=run_trust)
 
 
-def _token_text(given: str) -> tuple[str, str]:
-    """The JWT, and a name for its identity file ("" when it came without one)."""
-    if _JWT.fullmatch(given.strip()):
-        return given.strip(), ""
-    return nouns.read_file(Path(given)).strip(), "" if given == "-" else Path(given).stem
-
-
 def run_enroll(settings: config.Settings, a: argparse.Namespace) -> None:
     """Enroll this device."""
-    text, stem = _token_text(a.token)
+    text, stem = token_text(a.token)
     token = enroller.read_token(text)
     out: Path = a.out or Path(f"{stem or token.subject}.json")
     if token.method != "updb" and out.exists() and not a.force:

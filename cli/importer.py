@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ CHUNK = 250
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
-def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
+def add_commands(commands: Any, options: Callable[[tuple[str, ...]], argparse.ArgumentParser]) -> None:
     """Give the parser this command."""
-    parser = commands.add_parser("import", help="make identities or routers from a CSV file", parents=[options])
+    common = options(("table", "json"))
+    parser = commands.add_parser("import", help="make identities or routers from a CSV file", parents=[common])
     parser.add_argument("file", type=Path, help="its first line names the columns; see docs/guide/bulk.md")
     parser.add_argument("--entity", choices=("identities", "edge-routers", "transit-routers"), default="identities")
     parser.add_argument("--dry-run", action="store_true", help="check every line, change nothing")

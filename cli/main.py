@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +20,20 @@ import shtab
 import config
 import pki
 import store
-from cli import backup, database, device, importer, key_files, nouns, output, upkeep
+from cli import (
+    api_tokens,
+    backup,
+    database,
+    device,
+    dry_run,
+    entities,
+    importer,
+    key_files,
+    logs,
+    nouns,
+    trust,
+    upkeep,
+)
 from cli.transport import CommandError, Local, Remote, Transport
 from domain import setup
 from domain.care import trouble
@@ -66,15 +80,12 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("init", help="first start without serving: folder, keys, database, administrator"),
         config.SERVER_NAMES,
     )
-    options = _options()
-    for noun in nouns.NOUNS:
-        verbs = commands.add_parser(noun.name, help=f"create, list, get, token, delete: {noun.path}").add_subparsers(
-            dest="verb", required=True, metavar="VERB"
-        )
-        nouns.add_verbs(noun, verbs, options)
-    upkeep.add_commands(commands, options)
-    importer.add_commands(commands, options)
-    backup.add_commands(commands, options)
+    for noun in (*entities.ROWS, *logs.ROWS, *trust.ROWS, *api_tokens.ROWS):
+        nouns.add_noun(commands, noun, _options)
+    dry_run.add_commands(commands, _options)
+    upkeep.add_commands(commands, _options)
+    importer.add_commands(commands, _options)
+    backup.add_commands(commands, _options)
     device.add_commands(commands)
     database.add_commands(commands)
     key_files.add_commands(commands)
@@ -83,12 +94,25 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _options() -> argparse.ArgumentParser:
-    """What the commands that use the API have in common."""
+def _options(formats: tuple[str, ...]) -> argparse.ArgumentParser:
+    """What the commands that use the API have in common; those with one form of output have no choice of it."""
     options = argparse.ArgumentParser(add_help=False)
-    config.add_flags(options, CLIENT_SETTINGS)
-    options.add_argument("--output", "-o", choices=output.FORMATS, default="table", help="default: table")
+    if len(formats) > 1:
+        options.add_argument("--output", "-o", choices=formats, default=formats[0], help=f"default: {formats[0]}")
+    else:
+        options.set_defaults(output=formats[0])
+    config.add_flags(options.add_argument_group("which controller"), CLIENT_SETTINGS)
     return options
+
+
+def _again(arguments: argparse.Namespace) -> str:
+    """How the same controller is named on the next command line. A token is not repeated."""
+    given = [word for name in ("data", "url", "trust") for word in _flag(name, vars(arguments).get(name))]
+    return shlex.join(["zitilite", *given])
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    return [f"--{name}", str(value)] if value else []
 
 
 @contextmanager
@@ -114,6 +138,7 @@ def perform(arguments: argparse.Namespace, settings: config.Settings, wiring: Wi
     if arguments.command == "completion":
         print(shtab.complete(parser(), arguments.shell))
         return 0
+    arguments.again = _again(arguments)
     if hasattr(arguments, "offline"):
         return int(arguments.offline(settings, arguments) or 0)
     with connect(settings, wiring) as api:
@@ -136,7 +161,7 @@ def main(argv: Sequence[str] | None, wiring: Wiring) -> int:
     except (store.StoreError, store.DatabaseError, pki.PkiError, setup.SetupError, BackupError, OSError) as e:
         known = trouble.explain(e) if isinstance(e, store.DatabaseError) else None
         return _complain(reason_of(known) if known else e, 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         return _complain("stopped", 130)
 
 

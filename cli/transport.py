@@ -32,6 +32,7 @@ class CommandError(Exception):
 
 
 USAGE, NOT_FOUND, NOT_ALLOWED, UNREACHABLE = 2, 3, 4, 5
+_SEE_CAUSE = "see cause"
 _CODES = {401: NOT_ALLOWED, 403: NOT_ALLOWED, 404: NOT_FOUND}
 
 
@@ -57,6 +58,27 @@ class Answer:
         document = self.document
         return document.get("data") if isinstance(document, dict) else None
 
+    @property
+    def total(self) -> int:
+        """How many rows of a list there are, with those that are on other pages."""
+        return int(self.document["meta"]["pagination"]["totalCount"])
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The API's error, empty where it is none."""
+        document = self.document
+        return (document.get("error") if isinstance(document, dict) else None) or {}
+
+    @property
+    def code(self) -> str:
+        """The code of the API's error, "" where it is none."""
+        return str(self.error.get("code", ""))
+
+    @property
+    def field(self) -> str:
+        """The property of the request that the API's error is about, "" where it is about none."""
+        return str((self.error.get("cause") or {}).get("field") or "")
+
     def checked(self) -> Answer:
         """Itself. Raises CommandError with the API's reason when it is a refusal."""
         if self.status < 400:
@@ -65,14 +87,15 @@ class Answer:
 
     def reason(self) -> str:
         """The API's error in one line: what, why, which request."""
-        document = self.document
-        error = document.get("error") if isinstance(document, dict) else None
+        error = self.error
         if not error:
             return f"the controller answered {self.status}: {self.content[:200].decode(errors='replace')}"
         cause = error.get("cause") or {}
         why = cause.get("message") or cause.get("reason") or ""
-        field = f"{cause['field']}: " if cause.get("field") else ""
-        return f"{error['message']}{f': {field}{why}' if why else ''} ({error['code']}, request {error['requestId']})"
+        told = f"{self.field}: {why}" if self.field else why
+        # That message says nothing but that there is a cause.
+        parts = [error["message"]] if not why or not error["message"].endswith(_SEE_CAUSE) else []
+        return f"{': '.join([*parts, *([told] if why else [])])} ({error['code']}, request {error['requestId']})"
 
 
 class Transport(ABC):
@@ -157,7 +180,7 @@ class Remote(Transport):
             return Answer(answer.status, answer.read(), dict(answer.getheaders()))
         except ssl.SSLCertVerificationError as e:
             raise CommandError(
-                f"{self.host}:{self.port} is not trusted ({e.verify_message}): name its CA certificates with --ca; "
+                f"{self.host}:{self.port} is not trusted ({e.verify_message}): name its CA certificates with --trust; "
                 f"`zitilite trust {self.host}:{self.port}` fetches them and shows their fingerprints",
                 UNREACHABLE,
             ) from None

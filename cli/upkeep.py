@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,18 @@ from typing import Any
 import config
 import store
 from cli import output
-from cli.transport import MANAGEMENT, Transport
+from cli.transport import MANAGEMENT, OWN, Remote, Transport
 from domain import chosen, ids, setup
 from domain.care import doctor
 from migrations import MIGRATIONS
 
 
-def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
+def add_commands(commands: Any, options: Callable[[tuple[str, ...]], argparse.ArgumentParser]) -> None:
     """Give the parser these commands."""
     admin = commands.add_parser("admin", help="administrators: create, reset-password")
     verbs = admin.add_subparsers(dest="verb", required=True, metavar="VERB")
-    create = verbs.add_parser("create", help="make another administrator", parents=[options])
+    common = options(("table", "json"))
+    create = verbs.add_parser("create", help="make another administrator", parents=[common])
     create.add_argument("name", help="its name, which is its login as well")
     create.add_argument("--password", default="", help="5 to 100 characters (default: random, printed)")
     create.set_defaults(act=create_admin)
@@ -35,6 +37,7 @@ def add_commands(commands: Any, options: argparse.ArgumentParser) -> None:
         help="look whether anything needs care (exit code 0: nothing, 1: look at it, 2: broken)",
     )
     config.add_flags(look, config.SERVER_NAMES, shown=False)
+    config.add_flags(look, ("url", "token", "trust"))
     look.add_argument("--output", "-o", choices=("table", "json"), default="table", help="default: table")
     look.set_defaults(offline=run_doctor)
     bench = commands.add_parser("bench", help="measure a fresh controller on this machine")
@@ -102,8 +105,12 @@ def reset_password(settings: config.Settings, a: argparse.Namespace) -> None:
 
 
 def run_doctor(settings: config.Settings, a: argparse.Namespace) -> int:
-    """Do all checks of the data folder, whether the controller runs or not."""
-    found = doctor.run_offline(settings, len(MIGRATIONS))
+    """Do all checks of the data folder, whether the controller runs or not; or ask one that runs elsewhere."""
+    if settings.url:
+        rows = Remote(settings.url, settings.token, settings.trust).call("GET", f"{OWN}/checks").checked().data
+        found = [doctor.Check(**row) for row in rows]
+    else:
+        found = doctor.run_offline(settings, len(MIGRATIONS))
     if a.output == "json":
         output.as_json([asdict(check) for check in found])
     else:

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import cluster
+from tests.cli import Cli
 from tests.controllers import MANAGEMENT, Api, Controller
+from tests.events import OWN
+from tests.flows import unique
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,3 +60,24 @@ def administrator(controller: Controller) -> Api:
 def api(administrator: Api) -> Api:
     """Give a client of the session's server, logged in as its administrator."""
     return administrator.on(MANAGEMENT)
+
+
+@pytest.fixture
+def cli(controller: Controller, tmp_path: Path) -> Cli:
+    """Give the command line on the data folder of the session's server, which needs no login."""
+    return Cli(tmp_path, "--data", str(controller.data), database=controller.database)
+
+
+@pytest.fixture
+def elsewhere(controller: Controller, api: Api, tmp_path: Path) -> Cli:
+    """Give the command line of another machine: it has an address, a token and the CA certificates."""
+    token = api.on(OWN).post("/api-tokens", {"name": unique("cli"), "scope": "admin"}).data["token"]
+    trusted = str(controller.ca_file())
+    return Cli(tmp_path, ZITILITE_URL=controller.url, ZITILITE_TOKEN=token, ZITILITE_TRUST=trusted)
+
+
+@pytest.fixture(params=["here", "elsewhere"])
+def anywhere(request: pytest.FixtureRequest) -> Cli:
+    """Give the command line both ways."""
+    found: Cli = request.getfixturevalue("cli" if request.param == "here" else "elsewhere")
+    return found

@@ -3,61 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 import tokens
 from tests.certificates import CA
-from tests.controllers import CLIENT, ROOT
+from tests.cli import Cli
+from tests.controllers import CLIENT
 from tests.flows import certified, pending, read_chain, unique
-
-
-class Cli:
-    """The program on the data folder of a controller; `run` gives what came of it."""
-
-    def __init__(self, folder: Path, *flags: str, database: str = "") -> None:
-        self.folder, self.flags, self.database = folder, flags, database
-
-    def run(self, *words: object, code: int = 0, stdin: str = "") -> str:
-        """Run it and make sure how it ends; gives its output (standard error where it fails)."""
-        done = self._run(words, code, stdin)
-        return done.stderr if code else done.stdout
-
-    def _run(self, words: tuple[object, ...], code: int, stdin: str) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("ZITILITE_")}
-        environment |= {"ZITILITE_DATABASE": self.database} if self.database else {}
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "app.py"), *self.flags, *map(str, words)],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            input=stdin,
-            check=False,
-        )
-        assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
-    def run_code(self, *words: object, code: int) -> str:
-        """Run what reports on standard output and ends with a code of its own."""
-        report: str = self._run(words, code, "").stdout
-        return report
-
-    def json(self, *words: object):
-        return json.loads(self.run(*words, "--output", "json"))
-
-
-@pytest.fixture
-def cli(controller, tmp_path) -> Cli:
-    return Cli(tmp_path, "--data", str(controller.data), database=controller.database)
 
 
 def test_without_a_controller_it_says_what_to_name(tmp_path):

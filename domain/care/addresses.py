@@ -104,6 +104,13 @@ def listening(ctrl: Controller, port: int) -> None:
     use(ctrl)
 
 
+def listened_on(settings: Settings) -> int:
+    """The port of the controller on these data, running or not: that of the addresses which follow it, if there are."""
+    row = Address.select().where(Address.follows_port).first()
+    port = config.address(row.address).port if row else 0
+    return port or settings.listen.port
+
+
 def use(ctrl: Controller) -> bool:
     """Bring tokens, answers and the server certificate to what the rows say; whether that is a new one.
 
