@@ -18,7 +18,7 @@ from cli.values import token_text
 def add_commands(commands: Any) -> None:
     """Give the parser these commands."""
     enroll = commands.add_parser("enroll", help="spend a token: ott, ottca, ca, updb; writes the identity file")
-    enroll.add_argument("token", help="the JWT, a file with it, or - for standard input")
+    enroll.add_argument("jwt", metavar="token", help="the JWT, a file with it, or - for standard input")
     enroll.add_argument("--out", type=Path, default=None, help="identity file (default: the token file's name, .json)")
     enroll.add_argument("--force", action="store_true", help="write over an identity file that is there")
     enroll.add_argument("--cert", type=Path, default=None, help="ottca, ca: the device's certificate and chain, PEM")
@@ -34,7 +34,7 @@ def add_commands(commands: Any) -> None:
 
 def run_enroll(settings: config.Settings, a: argparse.Namespace) -> None:
     """Enroll this device."""
-    text, stem = token_text(a.token)
+    text, stem = token_text(a.jwt)
     token = enroller.read_token(text)
     out: Path = a.out or Path(f"{stem or token.subject}.json")
     if token.method != "updb" and out.exists() and not a.force:

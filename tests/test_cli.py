@@ -47,6 +47,27 @@ def test_a_token_as_the_only_output(cli):
     assert cli.run("router", "create", unique("router"), "--output", "jwt").strip().count(".") == 2
 
 
+def test_all_that_is_known_is_shown(cli):
+    """References by their names, tags with their values; a token is hinted at, not spread over the screen."""
+    name = unique("box")
+    hint = cli.run("identity", "create", name, "--tag", "site=7").splitlines()[-1]
+    assert hint == f"its token: zitilite --data {cli.flags[1]} identity token {name}"
+    shown = dict(line.split(maxsplit=1) for line in cli.run("identity", "get", name).splitlines())
+    assert (shown["name"], shown["authPolicy"], shown["tags"]) == (name, "Default", "site=7")
+    assert shown["enrollment"].startswith("ott=")
+    assert shown["enrollment"].endswith("…")
+
+
+def test_both_ways_do_the_same(anywhere, api):
+    name = unique("box")
+    made = anywhere.json("identity", "create", name, "--method", "updb", "--username", name)
+    assert f" {name} " in anywhere.run("identity", "list", f'name = "{name}"')
+    assert anywhere.json("identity", "get", made["id"])["enrollmentState"] == "pending"
+    assert "duplicate value" in anywhere.run("identity", "create", name, code=1)
+    anywhere.run("identity", "delete", name)
+    anywhere.run("identity", "get", name, code=3)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
@@ -126,6 +147,7 @@ def test_trust_shows_the_root_and_writes_the_bundle(cli, controller, tmp_path):
 
 def test_an_untrusted_controller_is_named_with_the_way_out(cli, controller):
     complaint = cli.run("identity", "list", "--url", controller.url, "--token", "x", code=5)
+    assert "--trust" in complaint
     assert "zitilite trust 127.0.0.1" in complaint
 
 
@@ -143,9 +165,33 @@ def test_half_an_administrator_is_not_left_behind(cli, api):
     assert api.get("/identities", filter=f'name = "{name}"').data == []
 
 
-def test_completion_is_a_script_that_the_shell_takes(cli, tmp_path):
+COMPLETE = """
+source ./zitilite.sh
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_shtab_zitilite
+echo "${COMPREPLY[*]}"
+"""
+
+
+def test_completion_completes(cli, tmp_path):
+    """What the script offers in bash, asked as bash asks it."""
     (tmp_path / "zitilite.sh").write_text(cli.run("completion", "bash"))
-    subprocess.run(["bash", "-n", "zitilite.sh"], cwd=tmp_path, check=True)
+
+    def offered(*words: str) -> list[str]:
+        asked = ["bash", "-c", COMPLETE, "bash", "zitilite", *words]
+        return subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    assert {"run", "identity", "attempt", "enroll", "backup"} <= set(offered(""))
+    assert offered("ident") == ["identity"]
+    assert {"create", "token", "reissue"} <= set(offered("--data", "x", "identity", ""))
+    assert offered("ca", "ver") == ["verify"]
+    assert offered("identity", "create", "box", "--method", "") == ["ott", "ottca", "updb", "none"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh", "fish", "powershell"])
+def test_other_shells_get_a_script_as_well(cli, shell):
+    assert "zitilite" in cli.run("completion", shell)
 
 
 def test_no_header_makes_a_caller_local(controller, api):
@@ -187,6 +233,15 @@ def test_a_backup_and_its_return_on_another_machine(cli, tmp_path):
     assert "can be restored" in cli.run("restore", "--check", "all.age", "--passphrase-file", "secret")
     (tmp_path / "wrong").write_text("another passphrase")
     assert "wrong passphrase" in cli.run("restore", "--check", "all.age", "--passphrase-file", "wrong", code=1)
+    typed = (("for the backup: ", "a typed passphrase\n"), ("once more: ", "a typed passphrase\n"))
+    assert "written: typed.age" in cli.at_terminal("backup", "typed.age", typed=typed)
+    assert "can be restored" in cli.at_terminal(
+        *("restore", "--check", "typed.age"), typed=(("passphrase: ", "a typed passphrase\n"),)
+    )
+    slip = (typed[0], ("once more: ", "a typed passphrasr\n"))
+    assert "not the same" in cli.at_terminal("backup", "slip.age", typed=slip, code=2)
+    assert not (tmp_path / "slip.age").exists()
+    assert "stopped" in cli.at_terminal("backup", "slip.age", typed=(("for the backup: ", "\x04"),), code=130)
     assert "passphrase is needed" in cli.run("restore", "all.age", "--data", "new", code=2)
     cli.run("restore", "all.age", "--data", "new", "--passphrase-file", "secret")
     assert name in cli.run("identity", "list", f'name = "{name}"', "--data", "new")
