@@ -273,7 +273,7 @@ SETTINGS: tuple[Setting, ...] = (
         "https://HOST[:PORT] of the controller a command talks to (default: that of --data)",
         of_client=True,
     ),
-    Setting("token", str, "", "API token for that", secret=True, of_client=True),
+    Setting("token", str, "", "API token, or the token of a session, for that", secret=True, of_client=True),
     Setting("trust", _optional_path, "", "its CA certificates, PEM (default: those of the system)", of_client=True),
 )
 _BY_NAME = {s.name: s for s in SETTINGS}

@@ -41,8 +41,8 @@ class Noun:
     """A kind of thing.
 
     path: its collection, base path and all. columns: those of its table. listed: where it is listed with all that is
-    known, when that is not `path`. called: the properties that name one, none where only ids do. order: what all of
-    them are sorted by, "" for the API's own order. bulk: what bulk requests call its collection.
+    known, when that is not `path`. called: the properties that name one, none where only ids do. spelled: gives a name
+    as the API writes it. order: what all are sorted by, "" for the API's own order. bulk: what bulk requests call it.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Noun:
     help: str
     listed: str = ""
     called: tuple[str, ...] = ("name",)
+    spelled: Callable[[str], str] = str
     order: str = "name"
     bulk: str = ""
 
@@ -71,12 +72,15 @@ class Noun:
 
 def key_of(api: Transport, noun: Noun, wanted: str) -> str:
     """The id of what has this id or name. Raises CommandError."""
-    return found_by(api, noun.path, wanted, noun.called) if noun.called else wanted
+    if not noun.called:
+        return wanted
+    return found_by(api, noun.path, wanted, {symbol: noun.spelled(wanted) for symbol in noun.called})
 
 
-def found_by(api: Transport, path: str, wanted: str, called: tuple[str, ...] = ("name",)) -> str:
-    """The id of the item of a collection that has this id or name. Raises CommandError."""
-    where = " or ".join(f"{symbol} = {filter_text(wanted)}" for symbol in ("id", *called))
+def found_by(api: Transport, path: str, wanted: str, names: dict[str, str] | None = None) -> str:
+    """The id of the item of a collection that has this id, or one of `names` by symbol. Raises CommandError."""
+    names = {"name": wanted} if names is None else names
+    where = " or ".join(f"{symbol} = {filter_text(value)}" for symbol, value in {"id": wanted, **names}.items())
     found = api.call("GET", path, query={"filter": where}).checked().data
     # An id wins: somebody may have chosen another one's id as a name.
     chosen = [row for row in found if row["id"] == wanted] or found

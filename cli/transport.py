@@ -33,6 +33,8 @@ class CommandError(Exception):
 
 USAGE, NOT_FOUND, NOT_ALLOWED, UNREACHABLE = 2, 3, 4, 5
 _SEE_CAUSE = "see cause"
+# An API token, and a JWT of OIDC; anything else is the token of a session.
+_BEARER = ("zl_", "ey")
 _CODES = {401: NOT_ALLOWED, 403: NOT_ALLOWED, 404: NOT_FOUND}
 
 
@@ -149,7 +151,7 @@ class Remote(Transport):
 
     Args:
         url: `https://host[:port]`.
-        token: an API token; "" sends none.
+        token: an API token or the token of a session; "" sends none.
         ca: a file with the CA certificates to trust; None takes the system's.
         certificate: files of a client certificate (with its chain) and its key.
     """
@@ -171,8 +173,10 @@ class Remote(Transport):
 
     def send(self, method: str, target: str, content: bytes, headers: dict[str, str]) -> Answer:
         """Send it over a connection of its own."""
-        if self._token:
+        if self._token.startswith(_BEARER):
             headers["Authorization"] = f"Bearer {self._token}"
+        elif self._token:
+            headers["zt-session"] = self._token
         connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT_SECONDS, context=self._tls)
         try:
             connection.request(method, target, content, headers)

@@ -75,11 +75,16 @@ def _named(api: Transport, a: Arguments) -> list[dict[str, str]]:
 
 def _digits(text: str) -> str:
     """The filter for a fingerprint or serial; many serials have as many digits as a fingerprint."""
-    plain = re.sub(r"[\s:]", "", text).lower().removeprefix("0x")
+    plain = plain_hex(text)
     if not re.fullmatch(r"[0-9a-f]+", plain):
         raise CommandError(f"'{text}' is neither a file nor a fingerprint or serial (hexadecimal digits)", USAGE)
-    serial = plain.lstrip("0") or "0"
-    return f'fingerprint = "{plain}" or serial in ["{serial}", "0{serial}"]'
+    return f'fingerprint = "{plain}" or serial = "{plain}"'
+
+
+def plain_hex(text: str) -> str:
+    """A fingerprint or serial as openssl prints it, the way the API writes it."""
+    plain = re.sub(r"[\s:]", "", text).lower().removeprefix("0x")
+    return plain if len(plain) % 2 == 0 else f"0{plain}"
 
 
 def _take_certificate(parser: argparse.ArgumentParser) -> None:
@@ -183,6 +188,7 @@ ROWS = (
         (LIST, GET, Verb("rollover", rollover, "replace the intermediate or the root", _take_what)),
         "every certificate there is",
         called=("fingerprint", "serial"),
+        spelled=plain_hex,
         order="notAfter",
     ),
     Noun(
@@ -192,6 +198,7 @@ ROWS = (
         (Verb("add", block, "block a certificate, from the next request on", _take_certificate), LIST, GET, DELETE),
         "certificates that must not work any more",
         called=("fingerprint", "serial"),
+        spelled=plain_hex,
         order="createdAt",
     ),
     Noun(

@@ -63,7 +63,7 @@ def test_a_stolen_box_is_out(anywhere, controller, api, tmp_path):
     assert "stolen" in anywhere.run("blocked", "add", "--of", name, "--reason", "stolen")
     assert login(client).status == 401
     assert f'"{name}"' in anywhere.run("certificate", "list", 'state = "blocked"', "-o", "json")
-    anywhere.run("blocked", "delete", f"{issued.certificate.serial_number:x}")
+    anywhere.run("blocked", "delete", f"{issued.certificate.serial_number:X}")
     login(client).ok()
     (tmp_path / "box.pem").write_text(issued.pem)
     anywhere.run("blocked", "add", "box.pem", "--reason", name)

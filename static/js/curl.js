@@ -50,19 +50,58 @@ export function python(value) {
   return JSON.stringify(value);
 }
 
-const NOUNS = /** @type {Record<string, string>} */ ({ identities: "identity", routers: "router", "edge-routers": "router", cas: "ca" });
+const NOUNS = /** @type {Record<string, string>} */ ({
+  identities: "identity", routers: "router", "edge-routers": "router", cas: "ca", attempts: "attempt", audit: "audit",
+  certificates: "certificate", "blocked-certificates": "blocked", addresses: "address", "api-tokens": "api-token",
+});
+const MANY = new Set(["identities", "edge-routers"]);
 const CREATED = new Set(["name", "type", "isAdmin", "roleAttributes", "tags", "externalId", "enrollment"]);
 
 /**
- * A line for the command `zitilite`, which has verbs for identities, routers and CAs; "" for everything else.
+ * A line for the command `zitilite`; "" for what it has no words for.
  * @param {Call} call
  */
 export function asCli(call) {
-  const { method, path, query, body } = parts(call);
+  const { method, path, query, body, accept } = parts(call);
   const [collection, key, more] = path.replace(/^\/(edge\/management|zitilite)\/v1\//, "").split("/");
   const noun = NOUNS[collection];
-  const words = noun && !more ? verb(method, noun, key, query.find(([k]) => k === "filter")?.[1], body) : "";
+  const filter = query.find(([k]) => k === "filter")?.[1];
+  const words = accept ? handedOut(noun, key, more, accept, query) : single(method, collection, key, body) || (noun && !more ? verb(method, noun, key, filter, body) : "");
   return words && `ZITILITE_URL=${quoted(location.origin)} ZITILITE_TRUST="$ZT_CA" ZITILITE_TOKEN="$ZT_TOKEN" \\\n  zitilite ${words}`;
+}
+
+/** A token by itself. @param {string | undefined} noun @param {string} key @param {string | undefined} more @param {string} accept @param {[string, string][]} query */
+function handedOut(noun, key, more, accept, query) {
+  const asked = query.find(([k]) => k === "method")?.[1];
+  const which = asked && noun === "identity" ? ` --method ${asked}` : "";
+  return noun && key && more === (noun === "ca" ? "jwt" : undefined) && accept === "application/jwt" ? `${noun} token ${quoted(key)}${which}` : "";
+}
+
+/** What is no list, item or deletion. @param {string} method @param {string} collection @param {string} key @param {any} body */
+function single(method, collection, key, body) {
+  if (method === "GET" && collection === "checks") return "doctor";
+  if (method !== "POST") return "";
+  if (collection === "backups" && !key) return "backup";
+  if (collection === "certificates" && key === "rollover" && !body.startOver) return `certificate rollover ${body.what}${body.key ? ` --key ${body.key}` : ""}`;
+  return collection === "bulk" ? many(body) : "";
+}
+
+/** A change of many. @param {any} body @returns {string} "" where the command cannot say all of it */
+function many(body) {
+  const entity = body.entity || "identities";
+  if (!MANY.has(entity) || body.action === "create") return "";
+  const words = [NOUNS[entity], body.action, ...(body.ids || body.names || []).map(quoted)];
+  if (body.filter) words.push("--filter", quoted(body.filter));
+  if (body.filter && body.action === "delete") words.push("--yes");
+  for (const one of body.roleAttributes?.add || []) words.push("--add", quoted(one));
+  for (const one of body.roleAttributes?.remove || []) words.push("--remove", quoted(one));
+  for (const [k, v] of Object.entries(body.tags?.set || {})) words.push("--set", quoted(`${k}=${v}`));
+  for (const one of body.tags?.remove || []) words.push("--unset", quoted(one));
+  if (body.expiresAt) words.push("--expires", quoted(body.expiresAt));
+  if (body.durationMinutes) words.push(body.action === "disable" ? "--for" : "--expires", `${body.durationMinutes}m`);
+  if (body.dryRun) words.push("--dry-run");
+  if (body.onError === "skip") words.push("--skip");
+  return words.join(" ");
 }
 
 /** @param {string} method @param {string} noun @param {string} key @param {string | undefined} filter @param {any} body */

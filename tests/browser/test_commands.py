@@ -22,8 +22,9 @@ import pytest
 import yaml
 
 from tests.certificates import CA
-from tests.controllers import ROOT, Api, Controller, child_environment
-from tests.flows import pending
+from tests.controllers import MANAGEMENT, ROOT, Api, Controller, child_environment
+from tests.events import OWN
+from tests.flows import identity_body, import_ca, pending, text_time, unique
 
 METHODS = ("ott", "ottca", "updb", "ca", "erott", "trott")
 KNOWN = {
@@ -185,3 +186,111 @@ def test_a_service_of_the_packages_is_started_by_names_that_systemd_takes(shown)
     for unit in units:
         done = subprocess.run(["systemd-escape", "--mangle", unit], capture_output=True, text=True, check=False)
         assert done.stdout.strip() == unit
+
+
+LINES: list[tuple[dict[str, Any], str]] = [
+    ({"method": "GET", "path": f"{MANAGEMENT}/identities", "query": {"filter": 'name = "{box}"'}}, "{box}"),
+    ({"method": "GET", "path": f"{MANAGEMENT}/identities/{{id}}"}, "{box}"),
+    ({"method": "GET", "path": f"{MANAGEMENT}/identities/{{id}}", "accept": "application/jwt"}, "ey"),
+    (
+        {
+            "method": "POST",
+            "path": f"{MANAGEMENT}/identities",
+            "body": {"name": "{box} 2", "enrollment": {"ott": True}},
+        },
+        "",
+    ),
+    (
+        {"method": "POST", "path": f"{OWN}/bulk", "body": {"action": "renew", "ids": ["{id}"], "expiresAt": "{soon}"}},
+        "renewed",
+    ),
+    (
+        {
+            "method": "POST",
+            "path": f"{OWN}/bulk",
+            "body": {
+                "action": "tag",
+                "filter": 'name = "{box}"',
+                "roleAttributes": {"add": ["a b"], "remove": ["c"]},
+                "tags": {"set": {"rack": "it's 4"}, "remove": ["site"]},
+                "onError": "skip",
+            },
+        },
+        "tagged",
+    ),
+    ({"method": "POST", "path": f"{OWN}/bulk", "body": {"action": "delete", "filter": 'name = "{box} 2"'}}, "deleted"),
+    (
+        {
+            "method": "POST",
+            "path": f"{OWN}/bulk",
+            "body": {"action": "renew", "names": ["{box}"], "durationMinutes": 9},
+        },
+        "{box} is",
+    ),
+    (
+        {
+            "method": "POST",
+            "path": f"{OWN}/bulk",
+            "body": {"action": "disable", "ids": ["{id}"], "durationMinutes": 90},
+        },
+        "disabled",
+    ),
+    ({"method": "GET", "path": f"{MANAGEMENT}/cas/{{ca}}/jwt", "accept": "application/jwt"}, "ey"),
+    ({"method": "GET", "path": f"{OWN}/attempts", "query": {"filter": 'kind = "login"'}}, "logged in"),
+    ({"method": "GET", "path": f"{OWN}/audit", "query": {"filter": 'entityId = "{id}"'}}, "{box}"),
+    ({"method": "GET", "path": f"{OWN}/certificates", "query": {"filter": 'kind = "root"'}}, "root"),
+    ({"method": "GET", "path": f"{OWN}/addresses"}, "127.0.0.1"),
+    ({"method": "GET", "path": f"{OWN}/blocked-certificates"}, "SERIAL"),
+    ({"method": "GET", "path": f"{OWN}/api-tokens"}, "SCOPE"),
+    ({"method": "DELETE", "path": f"{MANAGEMENT}/identities/{{id}}"}, "deleted"),
+]
+
+
+def test_what_is_copied_as_zitilite_does_the_same(visit, controller: Controller, api: Api, tmp_path: Path):
+    """Each with a session's token, as the page says, in a shell that has the command."""
+    box = unique("box")
+    key = api.create("/identities", identity_body(name=box, enrollment={"ott": True}))
+    text = (
+        json.dumps([call for call, _ in LINES])
+        .replace("{box}", box)
+        .replace("{id}", key)
+        .replace("{ca}", import_ca(api, CA.root(unique("root"))))
+    )
+    page = visit(controller, signed_in=False)
+    lines = page.evaluate(
+        """async (calls) => {
+          const { asCli } = await import("/static/js/curl.js");
+          return calls.map(asCli);
+        }""",
+        json.loads(text.replace("{soon}", text_time(days=1))),
+    )
+    (tmp_path / "zitilite").write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "app.py"} "$@"\n')
+    (tmp_path / "zitilite").chmod(0o755)
+    secrets = {"ZT_TOKEN": str(api.http.headers["zt-session"]), "ZT_CA": str(controller.ca_file())}
+    environment = {**child_environment(), **secrets, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for line, (_, expected) in zip(lines, LINES, strict=True):
+        done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        assert expected.replace("{box}", box) in done.stdout, line
+
+
+def test_what_has_no_line_is_not_offered(visit, controller: Controller):
+    """No line is better than one that says less than the request."""
+    page = visit(controller, signed_in=False)
+    calls: list[dict[str, Any]] = [
+        {"method": "GET", "path": f"{MANAGEMENT}/identities/x/services"},
+        {"method": "GET", "path": f"{MANAGEMENT}/identities/x", "accept": "image/svg+xml"},
+        {"method": "POST", "path": f"{MANAGEMENT}/identities", "body": {"name": "x", "authPolicyId": "y"}},
+        {"method": "POST", "path": f"{OWN}/bulk", "body": {"action": "create", "rows": [{"name": "x"}]}},
+        {"method": "POST", "path": f"{OWN}/bulk", "body": {"action": "tag", "entity": "transit-routers", "ids": ["x"]}},
+        {"method": "POST", "path": f"{OWN}/certificates/rollover", "body": {"what": "root", "startOver": True}},
+        {"method": "PATCH", "path": f"{MANAGEMENT}/identities/x", "body": {"name": "y"}},
+    ]
+    found = page.evaluate(
+        """async (calls) => {
+          const { asCli } = await import("/static/js/curl.js");
+          return calls.map(asCli);
+        }""",
+        calls,
+    )
+    assert found == [""] * len(calls)
