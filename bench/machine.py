@@ -30,16 +30,20 @@ def program() -> list[str]:
 
 
 class Server:
-    """A fresh controller on a free port; `cpu()` is the CPU time it has used, in seconds."""
+    """A fresh controller on a free port; `cpu()` is the CPU time it has used, in seconds.
 
-    def __init__(self) -> None:
+    command: what starts it, this same program if None.
+    """
+
+    def __init__(self, command: list[str] | None = None) -> None:
+        self.command = command or program()
         self.folder = Path(tempfile.mkdtemp(prefix="zitilite-bench-"))
         self.start_seconds = self.start()
 
     def start(self) -> float:
         began = time.perf_counter()
         flags = ["--data", str(self.folder), "--listen", "127.0.0.1:0", "--admin-password", PASSWORD]
-        command = [*program(), *flags, "--log-level", "warning"]
+        command = [*self.command, *flags, "--log-level", "warning"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -79,8 +83,9 @@ class Server:
 
 
 @contextmanager
-def fresh_server() -> Iterator[Server]:
-    server = Server()
+def fresh_server(command: list[str] | None = None) -> Iterator[Server]:
+    """One that is ended and thrown away afterwards."""
+    server = Server(command)
     try:
         yield server
     finally:

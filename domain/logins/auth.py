@@ -304,6 +304,7 @@ def authenticate(ctx: Context) -> Result:
 
     Answers with the headers `zt-session`, `expiration-seconds` and `expires-at` besides the body.
     """
+    ctx.attempt.method = ctx.query["method"]
     login = primary(ctx, ctx.query["method"], ctx.body)
     factors = second_factors(login.identity)
     body = ctx.body
@@ -347,7 +348,6 @@ def _logged_in(login: Login, factors: Factors) -> str:
 
 def primary(ctx: Context, method: str, body: dict[str, Any]) -> Login:
     """Check the primary credentials of a request. Raises INVALID_AUTH or UNAUTHORIZED."""
-    ctx.attempt.method = method
     match method:
         case "password":
             login = credentials.by_password(ctx, body.get("username"), body.get("password"))

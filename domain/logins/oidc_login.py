@@ -124,7 +124,6 @@ def _log_in(ctx: Context, method: str) -> Result:
         return _external_after(ctx, row)
     try:
         login = auth.primary(ctx, method, {name: text(values, name) for name in ("username", "password")})
-        ctx.attempt.method = f"oidc-{method}"
     except ApiError as e:
         if method == "password" and _wants_page(ctx):
             ctx.attempt.refuse(e.code, sentence(e))
