@@ -27,6 +27,7 @@ try() {
     "$@" identity create box-1 --data "$data" --output jwt >"$work/$name.jwt"
     "$@" enroll "$work/$name.jwt" --out "$work/$name.json" >/dev/null
     grep -q '"ztAPI"' "$work/$name.json"
+    "$@" attempt list --data "$data" | grep -q "'box-1' enrolled by ott"
     echo "a good passphrase" >"$work/passphrase"
     "$@" backup "$work/$name.age" --data "$data" --passphrase-file "$work/passphrase" >/dev/null
     "$@" restore --check "$work/$name.age" --passphrase-file "$work/passphrase" | grep -q 'can be restored'
