@@ -32,6 +32,11 @@ from cli.transport import MANAGEMENT, OWN, USAGE, CommandError, Transport
 from cli.values import moment, new_file, pair, read_bytes, read_text
 
 ALL = ("table", "json", "jwt")
+SWITCHES = {
+    "isAutoCaEnrollmentEnabled": ("--auto", "its devices may join by themselves"),
+    "isOttCaEnrollmentEnabled": ("--ottca", "its devices may join with a token"),
+    "isAuthEnabled": ("--auth", "its devices may connect; off ends their sessions"),
+}
 DRAWN = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -128,6 +133,8 @@ def _create(noun: Noun, api: Transport, a: Arguments, body: dict[str, Any]) -> d
 
 def create_identity(noun: Noun, api: Transport, a: Arguments) -> None:
     """Make an identity, with a token unless `--method none`."""
+    if a.method == "none" and a.output == "jwt":
+        raise CommandError("with --method none there is no token to print", USAGE)
     if _create(noun, api, a, _identity_body(api, a)) and a.method != "none":
         print(f"its token: {a.again} identity token {shlex.quote(a.name)}")
 
@@ -215,6 +222,26 @@ def _take_proof(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cert", type=Path, required=True, help="certificate with the token as common name, PEM")
 
 
+def change_ca(noun: Noun, api: Transport, a: Arguments) -> None:
+    """Switch on and off what a CA's devices may do."""
+    changes = {name: getattr(a, name) == "on" for name in SWITCHES if getattr(a, name)}
+    if not changes:
+        raise CommandError("say what: --auto, --ottca or --auth", USAGE)
+    key = key_of(api, noun, a.name)
+    api.call("PATCH", f"{noun.path}/{key}", changes).checked()
+    row = api.call("GET", f"{noun.path}/{key}").checked().data
+    if a.output == "json":
+        output.as_json(row)
+    else:
+        output.as_table([row], noun.columns)
+
+
+def _take_switches(parser: argparse.ArgumentParser) -> None:
+    take_name(parser)
+    for name, (flag, help_text) in SWITCHES.items():
+        parser.add_argument(flag, dest=name, choices=("on", "off"), default="", help=help_text)
+
+
 def crl(noun: Noun, api: Transport, a: Arguments) -> None:
     """Show a CA's revocation list, put one in force, say where it is fetched from, or forget it."""
     path = f"{OWN}/cas/{key_of(api, noun, a.name)}/crl"
@@ -297,13 +324,14 @@ ROWS = (
             ("FINGERPRINT", "fingerprint"),
         ),
         (
-            Verb("create", create_ca, "import a CA", _ca_arguments, ALL),
+            Verb("create", create_ca, "import a CA", _ca_arguments),
             LIST,
             Verb("get", get_or_token, GET.help, take_name, ALL),
             Verb(
                 "token", token, "print its reusable enrollment token (JWT), or draw its QR code", _take_token, ("jwt",)
             ),
             Verb("verify", verify, "prove control of it", _take_proof, ("table",)),
+            Verb("change", change_ca, "switch on and off what its devices may do", _take_switches),
             Verb("crl", crl, "its revocation list: show it, put one in force, say where it is fetched from", _take_crl),
             DELETE,
         ),

@@ -75,6 +75,8 @@ def test_both_ways_do_the_same(anywhere, api):
         (["identity", "create", "x", "--method", "ottca"], 2, "--ca"),
         (["identity", "list", "nosuch = 1"], 1, "unknown symbol"),
         (["identity", "create", "x", "--expires", "soon"], 2, "like 3h"),
+        (["identity", "create", "x", "--method", "none", "--output", "jwt"], 2, "no token"),
+        (["ca", "create", "x", "--cert", "x.pem", "--output", "jwt"], 2, "invalid choice"),
         (["ca", "create", "x", "--cert", "missing.pem"], 2, "missing.pem"),
         (["enroll", "missing.jwt"], 2, "missing.jwt"),
         (["trust", "127.0.0.1:1"], 5, "cannot be reached"),
@@ -101,6 +103,11 @@ def test_a_ca_is_imported_verified_and_used_by_the_enroller(cli, controller, tmp
     assert "by ca" in cli.run("enroll", "ca.jwt", "--cert", cert, "--key", key, "--out", "box.json")
     client = controller.api((cert, key)).on(CLIENT)
     assert client.post("/authenticate", {}, params={"method": "cert"}).status == 200
+    changed = cli.json("ca", "change", name, "--auth", "off", "--ottca", "off")
+    assert (changed["isAuthEnabled"], changed["isOttCaEnrollmentEnabled"]) == (False, False)
+    assert changed["isAutoCaEnrollmentEnabled"]
+    assert client.post("/authenticate", {}, params={"method": "cert"}).status == 401
+    assert "--auto, --ottca or --auth" in cli.run("ca", "change", name, code=2)
 
 
 def test_enrolling_by_ott_writes_a_private_file_that_logs_in(cli, controller, api, tmp_path):
