@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong arguments or settings, 3 not fo
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shlex
 import sys
@@ -121,6 +122,8 @@ def connect(settings: config.Settings, wiring: Wiring) -> Iterator[Transport]:
     if settings.url:
         yield Remote(settings.url, settings.token, settings.trust)
         return
+    # A refusal is told by the command, not by the controller's log as well.
+    logging.getLogger("zitilite.api").setLevel(logging.CRITICAL)
     with wiring.local(settings) as app:
         yield Local(app)
 

@@ -118,6 +118,29 @@ def test_routers_are_many_as_well(cli, api):
     assert api.get("/edge-routers", filter=of(names)).ok() == []
 
 
+def test_more_lines_than_one_request_may_hold(cli, api):
+    """A long file goes in pieces, and so do its tokens; a name that comes again stops all of it."""
+    first = unique("long")
+    names = [f"{first}-{number}" for number in range(10_050)]
+    (cli.folder / "twice.csv").write_text("\n".join(["name", *names, "", names[7]]))
+    told = cli.run_code("import", "twice.csv", code=1)
+    assert "line 10053: " in told
+    assert told.endswith("10051 lines, 1 refused; nothing was written\n")
+    (cli.folder / "long.csv").write_text("\n".join(["name", *names]))
+    assert cli.run("import", "long.csv", "--tokens", "long.zip").endswith(
+        "10050 made; tokens in long.zip, long-2.zip\n"
+    )
+    found = [zipfile.ZipFile(cli.folder / file).namelist() for file in ("long.zip", "long-2.zip")]
+    assert {name for some in found for name in some if name.endswith(".jwt")} == {f"{name}.jwt" for name in names}
+    again = cli.run_code("import", "long.csv", code=1)
+    assert "… and 9950 more" in again
+    assert again.count("duplicate value") == 100
+    cli.run("identity", "delete", "--filter", f'name contains "{first}" limit 9000', "--yes")
+    cli.run("identity", "delete", "--filter", f'name contains "{first}"', "--yes")
+    (cli.folder / "empty.csv").write_text("name\n\n")
+    assert "no line below" in cli.run("import", "empty.csv", code=2)
+
+
 def test_a_bar_is_shown_at_a_terminal_only(cli):
     (cli.folder / "boxes.csv").write_text("name\n" + "".join(f"{unique('row')}\n" for _ in range(300)))
     seen = cli.at_terminal("import", "boxes.csv")
