@@ -25,6 +25,7 @@ from cli.nouns import (
     listing,
     pages,
     show,
+    show_row,
     take_filter,
     take_name,
 )
@@ -229,11 +230,7 @@ def change_ca(noun: Noun, api: Transport, a: Arguments) -> None:
         raise CommandError("say what: --auto, --ottca or --auth", USAGE)
     key = key_of(api, noun, a.name)
     api.call("PATCH", f"{noun.path}/{key}", changes).checked()
-    row = api.call("GET", f"{noun.path}/{key}").checked().data
-    if a.output == "json":
-        output.as_json(row)
-    else:
-        output.as_table([row], noun.columns)
+    show_row(a, api.call("GET", f"{noun.path}/{key}").checked().data, noun.columns)
 
 
 def _take_switches(parser: argparse.ArgumentParser) -> None:

@@ -133,7 +133,8 @@ def _take_time(parser: argparse.ArgumentParser) -> None:
 
 def _delete(noun: Noun, api: Transport, a: Arguments) -> int:
     if a.filter is not None and not (a.yes or a.dry_run):
-        count = api.call("GET", noun.path, query={"filter": a.filter, "limit": 1}).checked().total
+        body = {"action": "delete", "entity": noun.bulk, "filter": a.filter, "dryRun": True}
+        count = api.call("POST", f"{OWN}/bulk", body).checked().data["ok"]
         raise CommandError(
             f"that would delete {count} {noun.plural}: say so with --yes, or see them by --dry-run", USAGE
         )
@@ -188,7 +189,7 @@ RENEW = Verb(
 )
 REISSUE = Verb(
     "reissue",
-    partial(_new_tokens, "reissue", "out, and has a new token"),
+    partial(_new_tokens, "reissue", "re-issued"),
     "end what they log in with, and give them a token",
     _take_end,
     ("table", "json", "jwt"),

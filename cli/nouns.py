@@ -128,16 +128,28 @@ def take_names(parser: argparse.ArgumentParser) -> None:
 def listing(noun: Noun, api: Transport, a: Arguments) -> None:
     """List what the filter lets through."""
     where = a.filter or (f"true sort by {noun.order}" if noun.order else "")
-    rows = list(pages(api, noun.seen_at, where, a.limit))
-    if a.output == "json":
-        output.as_json(rows)
-    else:
-        output.as_table(rows, noun.columns)
+    show_rows(a, list(pages(api, noun.seen_at, where, a.limit)), noun.columns)
 
 
 def get(noun: Noun, api: Transport, a: Arguments) -> None:
     """Show one, all of it."""
     show(a, api.call("GET", f"{noun.seen_at}/{key_of(api, noun, a.name)}").checked().data)
+
+
+def show_rows(a: Arguments, rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> None:
+    """Print several things in the form that was asked for."""
+    if a.output == "json":
+        output.as_json(rows)
+    else:
+        output.as_table(rows, columns)
+
+
+def show_row(a: Arguments, row: dict[str, Any], columns: tuple[Column, ...]) -> None:
+    """Print one thing shortly, in the form that was asked for."""
+    if a.output == "json":
+        output.as_json(row)
+    else:
+        output.as_table([row], columns)
 
 
 def show(a: Arguments, row: dict[str, Any]) -> None:

@@ -7,13 +7,29 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cli import output
-from cli.nouns import DELETE, GET, ID, LIST, Arguments, Noun, Verb, key_of, pages, show, take_filter, take_name
+from cli.nouns import (
+    DELETE,
+    GET,
+    ID,
+    LIST,
+    NAME,
+    Arguments,
+    Column,
+    Noun,
+    Verb,
+    key_of,
+    pages,
+    show,
+    show_row,
+    show_rows,
+    take_filter,
+    take_name,
+)
 from cli.transport import NOT_FOUND, OWN, USAGE, CommandError, Transport
 from cli.values import filter_text, read_text
 
 KEYS = ("P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096")
-_HELD: tuple[tuple[str, ...], ...] = (
+_HELD: tuple[Column, ...] = (
     ("KIND", "kind"),
     ("CURRENT", "isCurrent"),
     ("UNTIL", "notAfter"),
@@ -28,10 +44,7 @@ def rollover(noun: Noun, api: Transport, a: Arguments) -> None:
     """Replace the intermediate or the root; old and new are trusted side by side. Prints those that are."""
     body = {"what": a.what, **({"key": a.key} if a.key else {})}
     held = api.call("POST", f"{noun.path}/rollover", body).checked().data
-    if a.output == "json":
-        output.as_json(held)
-    else:
-        output.as_table(held, _HELD)
+    show_rows(a, held, _HELD)
 
 
 def _take_what(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +58,7 @@ def block(noun: Noun, api: Transport, a: Arguments) -> None:
         raise CommandError("say which: a file, fingerprint or serial, or --of NAME", USAGE)
     made = [api.call("POST", noun.path, {**names, "reason": a.reason}).checked().data["id"] for names in _named(api, a)]
     rows = [api.call("GET", f"{noun.path}/{key}").checked().data for key in made]
-    if a.output == "json":
-        output.as_json(rows)
-    else:
-        output.as_table(rows, noun.columns)
+    show_rows(a, rows, noun.columns)
 
 
 def _named(api: Transport, a: Arguments) -> list[dict[str, str]]:
@@ -103,10 +113,7 @@ def listing(noun: Noun, api: Transport, a: Arguments) -> None:
     """List addresses; those that nobody has looked at yet are looked at now."""
     rows = list(pages(api, noun.path, a.filter or f"true sort by {noun.order}", a.limit))
     rows = [row if row["checkedAt"] else _looked_at(noun, api, row) for row in rows]
-    if a.output == "json":
-        output.as_json(rows)
-    else:
-        output.as_table(rows, noun.columns)
+    show_rows(a, rows, noun.columns)
 
 
 def add(noun: Noun, api: Transport, a: Arguments) -> None:
@@ -142,10 +149,7 @@ def users(noun: Noun, api: Transport, a: Arguments) -> None:
         for kind, path in (("identity", "identities"), ("router", "routers"))
         for row in pages(api, f"{noun.path}/{key}/{path}", "")
     ]
-    if a.output == "json":
-        output.as_json(rows)
-    else:
-        output.as_table(rows, (("KIND", "kind"), ID, ("NAME", "name")))
+    show_rows(a, rows, (("KIND", "kind"), ID, NAME))
 
 
 def _looked_at(noun: Noun, api: Transport, row: dict[str, Any]) -> dict[str, Any]:
@@ -154,11 +158,7 @@ def _looked_at(noun: Noun, api: Transport, row: dict[str, Any]) -> dict[str, Any
 
 
 def _shown(noun: Noun, api: Transport, a: Arguments, key: str) -> None:
-    row = _looked_at(noun, api, api.call("GET", f"{noun.path}/{key}").checked().data)
-    if a.output == "json":
-        output.as_json(row)
-    else:
-        output.as_table([row], noun.columns)
+    show_row(a, _looked_at(noun, api, api.call("GET", f"{noun.path}/{key}").checked().data), noun.columns)
 
 
 def _take_address(parser: argparse.ArgumentParser) -> None:
